@@ -864,6 +864,7 @@ function look(zone: Zone, name: Name, { at, marker, cuts }: Found<Row>): Seen {
       return { value: nameOf(value), ttl, ...(line === defaultLine ? {} : { line }) };
     }),
     markers: marker.filter((r) => r.type === 'TXT').map(text),
+    ...(zone.ttlMin === null ? {} : { ttlMin: zone.ttlMin }),
     refusal:
       zone.refusal ??
       apexRefused(zone, name) ??

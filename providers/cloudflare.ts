@@ -1059,6 +1059,7 @@ function seenOf(zone: Zone, flattening: boolean, name: Name, records: Records): 
       ttl: servedTtl(record),
     })),
     markers: texts.map((record) => unquoteText(record.content ?? '', 10)),
+    ttlMin: zone.ttlMin,
     refusal: refusalOf(zone, flattening, name, records),
     ...companyIn(
       'comment or tags',

@@ -507,6 +507,7 @@ function look(zone: Zone, name: Name, { at, marker, cuts }: Found<Row>): Seen {
       return { value: nameFrom(value), ttl, ...own };
     }),
     markers: marker.filter((r) => r.type === 'TXT').map(textOf),
+    ...(zone.ttlMin === null ? {} : { ttlMin: zone.ttlMin }),
     refusal:
       zone.refusal ??
       apexRefused(zone, name) ??

@@ -106,6 +106,7 @@ const capabilities: Capabilities = {
   // The vendor's limit is one of requests a minute and project that stands only in the project's own
   // console ("Quotas and limits", Cloud DNS, 2026). This is 100 + 5/s × 60 s = 400 at the very most.
   quota: { burst: 100, perSecond: 5, reserve: 30 },
+  queryPrice: { usdPerMillion: 0.4, source: 'cloud.google.com/dns/pricing, 2026-09' },
   permissions: [
     { permission: 'dns.managedZones.list', note: 'of the project; not needed with `zoneId`' },
     { permission: 'dns.managedZones.get', note: null },

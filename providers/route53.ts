@@ -135,6 +135,7 @@ const capabilities: Capabilities = {
   // Documented: 50 at once, 10/s refilled, shared with everybody else who uses the account; older
   // pages say 5/s. ("Throttling API requests", Route 53 developer guide, 2026-11.)
   quota: { burst: 50, perSecond: 5, reserve: 15 },
+  queryPrice: { usdPerMillion: 0.4, source: 'aws.amazon.com/route53/pricing, 2026-09' },
   permissions: [
     { permission: 'route53:GetHostedZone', note: null },
     { permission: 'route53:ListHostedZonesByName', note: null },

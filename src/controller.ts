@@ -1452,6 +1452,7 @@ const isWord: ReadonlySet<EntryKind> = new Set([
   'drill',
   'freeze',
   'pin',
+  'prepare',
   'undrain',
   'unfreeze',
   'unpin',

@@ -80,6 +80,8 @@ const entries: Readonly<Record<EntryKind, string>> = {
   path: 'A path cannot see any more (it is blind), or sees again.',
   paused: 'This process or its machine stood still. Everything is looked at anew.',
   pin: 'A record is held on its target by an operator.',
+  prepare:
+    'The TTL of a record is brought down before a planned move, is down everywhere, or goes back.',
   rejected: 'A provider refuses a change for good, and why.',
   release: 'A record is no longer configured. What stands at its providers is left alone.',
   reload: 'The configuration was read again, and what that changed.',

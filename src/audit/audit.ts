@@ -20,6 +20,7 @@ import { lookAtChecks, lookAtDrills } from './practice.ts';
 import { lookAtRecords } from './records.ts';
 import { type AuditorOptions, type Before, newRun, type Run } from './run.ts';
 import { lookAtStandbys } from './standby.ts';
+import { lookAtTtls } from './ttl.ts';
 import { type Holding, lookAtProviders, parentOf } from './vendors.ts';
 
 export interface Auditor {
@@ -40,6 +41,7 @@ export function createAuditor(options: AuditorOptions): Auditor {
       const held = await lookAtProviders(run);
       const zones = await lookAtZones(run, held);
       await lookAtRecords(run, zones, held);
+      lookAtTtls(run, held);
       await lookAtNames(run);
       const addresses = await lookAtTargets(run, zones);
       const standbys = await lookAtStandbys(run, addresses);

@@ -47,8 +47,9 @@ async function lookAtRecordServed(run: Run, record: RecordConfig): Promise<void>
     publish.map(({ provider }) => run.verifier.ask(provider, name, options, run.signal)),
   );
   if (run.signal.aborted) return;
+  const view = run.before.status?.records.find((r) => r.name === name);
   const values = publish.map(({ provider, ttl }, i) =>
-    saySeen(run, record, provider, ttl, answers[i]!),
+    saySeen(run, record, provider, ttlsOf(view, ttl), answers[i]!),
   );
   const served = publish.flatMap(({ provider }, i) => {
     const value = values[i];
@@ -59,7 +60,7 @@ async function lookAtRecordServed(run: Run, record: RecordConfig): Promise<void>
     return run.good({ record: name }, 'in-step', `every provider gives ${served[0]!.value}`);
   }
   const list = served.map((s) => `${s.provider} gives ${s.value}`).join(', ');
-  const switching = run.before.status?.records.find((r) => r.name === name)?.switching === true;
+  const switching = view?.switching === true;
   const sentence = `the providers of ${name} are not in step: ${list}`;
   if (switching) run.warn({ record: name }, 'in-step', sentence, 'a switch is under way: wait');
   else run.bad({ record: name }, 'in-step', sentence, `look at detour status ${name}`);
@@ -70,7 +71,7 @@ function saySeen(
   run: Run,
   { name, targets }: RecordConfig,
   provider: string,
-  ttl: number,
+  { ttl, isShort }: { readonly ttl: number; readonly isShort: boolean },
   answers: readonly ServerAnswer[],
 ): Name | null {
   const at = { record: name, provider };
@@ -103,12 +104,19 @@ function saySeen(
     run.good(at, 'cname', `${given.length} of ${answers.length} servers give ${value}`);
   }
   const seen = Math.max(...given.map((g) => g.ttl));
-  if (seen === ttl) run.good(at, 'ttl', `${provider} gives ${name} its TTL of ${ttl} s`);
+  if (isShort && seen <= ttl)
+    run.good(at, 'ttl', `${provider} gives ${name} a TTL of ${seen} s: it is prepared`);
+  else if (seen === ttl) run.good(at, 'ttl', `${provider} gives ${name} its TTL of ${ttl} s`);
   else {
     const sentence = `${provider} gives ${name} a TTL of ${seen} s, not the ${ttl} s of its record`;
     run.warn(at, 'ttl', sentence, 'the next switch sets it; or correct ttl in the configuration');
   }
   return value;
+}
+
+/** What is to stand there; while it is prepared, or away in a drill, a shorter one on purpose. */
+function ttlsOf(view: RecordView | undefined, ttl: number) {
+  return { ttl, isShort: view !== undefined && Boolean(view.prepared ?? view.drill) };
 }
 
 // ---------------------------------------------------------------- the objective

@@ -75,6 +75,7 @@ interface LiveOptions extends OrderOptions {
   readonly for: string;
   readonly byVendor?: boolean;
   readonly watch?: string;
+  readonly prepare: boolean;
   readonly wait?: boolean;
 }
 
@@ -89,18 +90,23 @@ function addLive(drill: Command, cli: Cli): void {
     .option('--by-vendor', 'one vendor first, which is watched, then the next')
     .option('--for <duration>', 'how long it is held there', '2m')
     .option('--watch <duration>', 'how long each vendor is watched; without it, its TTL')
+    .option(
+      '--no-prepare',
+      'the TTL stays as configured while it is away, and its way back is slower',
+    )
     .option('--wait', 'stay until it is over, and end with its result');
   giveOrder<LiveOptions>(
     cli,
     command,
     'always',
-    async ([record, target], { reason, byVendor = false, for: hold, watch }, by) => ({
+    async ([record, target], { reason, byVendor = false, for: hold, watch, prepare }, by) => ({
       kind: 'drill',
       record: record!,
       target: target ?? null,
       byVendor,
       forMs: await spanMs('--for', hold),
       ...(watch === undefined ? {} : { watchMs: await spanMs('--watch', watch) }),
+      ...(prepare ? {} : { prepare: false as const }),
       reason,
       by,
     }),
@@ -203,12 +209,15 @@ function over(
   if (json) printJson(io, { ...reply, exit, outcome: message, run }, view);
   else {
     const broad = Math.max(0, ...run.parts.map(({ provider }) => printName(provider).length));
-    const rows = run.parts.map(({ provider, writtenMs, visibleMs }) => {
-      const in_ = (ms: number | null) => (ms === null ? 'never' : span(ms));
-      const name = printName(provider).padEnd(broad);
-      return `  ${name}  written ${in_(writtenMs)}, visible ${in_(visibleMs)}\n`;
-    });
-    (exit === 0 ? io.out : io.err)(`${clean(message)}\n${rows.join('')}`);
+    const rowsOf = (parts: typeof run.parts, way: string) =>
+      parts.map(({ provider, writtenMs, visibleMs, ttl }) => {
+        const in_ = (ms: number | null) => (ms === null ? 'never' : span(ms));
+        const name = printName(provider).padEnd(broad);
+        const kept = ttl === undefined ? '' : `, then caches keep the old answer up to ${ttl} s`;
+        return `  ${name}  ${way} written ${in_(writtenMs)}, visible ${in_(visibleMs)}${kept}\n`;
+      });
+    const rows = [...rowsOf(run.parts, 'out: '), ...rowsOf(run.back, 'back:')].join('');
+    (exit === 0 ? io.out : io.err)(`${clean(message)}\n${rows}`);
   }
   return exit;
 }

@@ -22,6 +22,7 @@ import { addLab } from './lab.ts';
 import { addExplain, addProbe } from './look.ts';
 import { addMan } from './man.ts';
 import { addPin, addUnpin } from './pin.ts';
+import { addPrepare } from './prepare.ts';
 import { processIo } from './process.ts';
 import { addReload } from './reload.ts';
 import { addReport } from './report.ts';
@@ -68,7 +69,7 @@ export function buildProgram(hands: Hands, io: Io = processIo()): Command {
   for (const add of [addSwitch, addAdopt, addPin, addUnpin, addDrain, addUndrain]) {
     add(program, cli);
   }
-  for (const add of [addApprove, addReject, addEvict, addReadmit]) add(program, cli);
+  for (const add of [addPrepare, addApprove, addReject, addEvict, addReadmit]) add(program, cli);
   for (const add of [addFreeze, addUnfreeze, addAck, addYield]) add(program, cli);
   addBreakGlass(program, cli);
   program.commandsGroup('To run it:');

@@ -161,7 +161,8 @@ function isRow(value: Json | undefined): value is Row {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function changeOf({ record, from, to, ttl, problem, why }: Row): string {
+function changeOf({ record, from, to, was, ttl, problem, why }: Row): string {
+  if (was !== undefined) return `ttl ${was} -> ${ttl} s${problem ? `  ! ${problem}` : ''}`;
   const change = `${printName(String(from ?? 'nothing known'))} -> ${printName(String(to ?? '?'))}`;
   if (record !== undefined) return to === null ? `stays: ${why}` : `${change}  (${why})`;
   return `${change}, ttl ${ttl}${problem ? `  ! ${problem}` : ''}`;

@@ -417,6 +417,7 @@ function recordPart(page: Page, view: StatusView, record: RecordView): void {
   page.flow('  stays    ', [{ text: `${record.stay.reason}: ${record.stay.sentence}` }]);
   if (record.approval) approvalPart(page, view, record.approval);
   if (record.pin !== null) page.flow('  pin      ', pinLine(view, record));
+  if (record.prepared) preparedPart(page, view, record.prepared);
   if (record.freeze !== null) {
     page.flow('  frozen   ', [{ text: heldLine(view, record.freeze), style: 'yellow' }]);
   }
@@ -572,6 +573,33 @@ function drillLines(page: Page, view: StatusView, { drill, lastDrill }: RecordVi
   page.flow('  drilled  ', [
     { text, ...(result === 'passed' ? {} : { style: 'yellow' as const }) },
   ]);
+}
+
+/** How far a short TTL is, and at whom; caches hold the one before for as long as that lasts. */
+function preparedPart(
+  page: Page,
+  view: StatusView,
+  prepared: NonNullable<RecordView['prepared']>,
+): void {
+  const { ttl, ready, readyAt, parts } = prepared;
+  const waits = parts.filter(({ at }) => at === null).map(({ provider }) => provider);
+  const when =
+    readyAt === null
+      ? `not given yet by ${waits.join(', ')}`
+      : ready
+        ? 'ready'
+        : `ready in ${age(readyAt - view.at)}`;
+  page.flow('  prepared ', [
+    { text: `TTL ${ttl} s` },
+    { text: when, style: ready ? 'green' : 'yellow' },
+    { text: heldLine(view, prepared) },
+  ]);
+  const kept = parts.filter((part) => part.ttl > ttl);
+  for (const { provider, ttl: least } of kept) {
+    page.flow('           ', [
+      { text: `${provider} keeps ${least} s, the least there`, style: 'yellow' },
+    ]);
+  }
 }
 
 /** A pin shows beside the real health of its target, never over it (rule 9). */

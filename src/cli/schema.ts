@@ -18,7 +18,14 @@ import {
   stayReasons,
   verdicts,
 } from '../core/model.ts';
-import { drillResults, drillStages, laneStates, pathStates, stages } from '../core/view.ts';
+import {
+  drillResults,
+  drillStages,
+  laneStates,
+  pathStates,
+  preparedFor,
+  stages,
+} from '../core/view.ts';
 import { jsonVersion } from './json.ts';
 
 const time = z.iso.datetime().describe('a date in UTC, such as 2026-01-02T03:04:05.000Z');
@@ -87,6 +94,25 @@ const drillPart = z.strictObject({
   provider: text,
   writtenMs: ms.nullable().describe('milliseconds from its turn'),
   visibleMs: ms.nullable(),
+  ttl: count.optional().describe('seconds that caches could keep what stood before'),
+});
+const prepared = z.strictObject({
+  ...held,
+  ttl: count.describe('seconds that are wanted'),
+  asked: z.enum(preparedFor),
+  ready: z.boolean(),
+  readyAt: time
+    .nullable()
+    .describe('when every cache that follows TTLs holds the short one; null: not known yet'),
+  parts: z.array(
+    z.strictObject({
+      provider: text,
+      from: count.describe('seconds that what a cache took before may last'),
+      ttl: count.describe('seconds that the vendor lets it come down to'),
+      at: time.nullable().describe('since when all its servers give that'),
+      readyAt: time.nullable(),
+    }),
+  ),
 });
 const maintenance = z.strictObject({ window: text, untilAt: time }).nullable();
 
@@ -117,6 +143,7 @@ const record = z.strictObject({
   decidedAt: time.nullable(),
   switching: z.boolean(),
   pin: z.strictObject({ target: text, ...held }).nullable(),
+  prepared: prepared.nullable().describe('its TTL is brought down before a planned move'),
   freeze: z.strictObject(held).nullable().describe('one of its own'),
   maintenance: maintenance.describe('a window that is open, and acts as a freeze'),
   stay: z.strictObject({ reason: z.enum(stayReasons), sentence: text }),
@@ -658,6 +685,7 @@ export const documents = {
   reject: answer,
   pin: answer,
   unpin: answer,
+  prepare: answer,
   drain: answer,
   undrain: answer,
   evict: answer,

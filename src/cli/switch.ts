@@ -31,6 +31,7 @@ import {
   withDaemon,
   withReason,
 } from './order.ts';
+import { readyFirst } from './prepare.ts';
 import { clean, printName, span } from './print.ts';
 import { findRecord } from './status.ts';
 
@@ -40,6 +41,7 @@ interface Options extends OrderOptions, ReplicaOptions {
   readonly force?: boolean;
   readonly direct?: boolean;
   readonly adopt?: boolean;
+  readonly prepare?: boolean;
   readonly config: string;
 }
 
@@ -69,6 +71,7 @@ export function addSwitch(program: Command, cli: Cli): void {
     .option('--dry-run', 'say what would be done at each provider, and do nothing')
     .option('--force', 'even to a target that is not up')
     .option('--yes', 'do not ask first (nothing is asked in a pipe)')
+    .option('--prepare', 'for a planned move: bring the TTL down first, and wait until it is')
     .option('--direct', 'from here, without the daemon: reads and writes the vendors itself')
     .option('--adopt', 'with --direct: even where the record bears no marker of this cluster')
     .option('-c, --config <file>', 'the configuration, for --direct', defaultConfig);
@@ -76,6 +79,8 @@ export function addSwitch(program: Command, cli: Cli): void {
     withDaemon(withReplica(command)),
     '$ detour switch www.gslb.example.net tokyo --reason "hangzhou storage fails" --dry-run',
     '$ detour switch www.gslb.example.net tokyo --reason "hangzhou storage fails" --for 4h',
+    'A planned move, for which clients are to follow within seconds:',
+    '$ detour switch www.gslb.example.net tokyo --prepare --reason "kernel update"',
     'The daemon is dead, or its machine is:',
     '$ detour switch www.gslb.example.net tokyo --reason "daemon down" --direct -c detour.yaml',
     '',
@@ -93,6 +98,9 @@ export function addSwitch(program: Command, cli: Cli): void {
     };
     if (options.adopt && !options.direct) {
       throw new CliError(2, '--adopt goes with --direct; the daemon has `detour adopt`');
+    }
+    if (options.prepare && options.direct) {
+      throw new CliError(2, '--prepare wants the daemon: it brings the TTL back');
     }
     return options.direct ? direct(cli, wanted, options) : byDaemon(cli, wanted, options);
   });
@@ -118,6 +126,10 @@ async function byDaemon(cli: Cli, wanted: Wanted, options: Options): Promise<num
     if (plan.exit !== 0) return showReply(cli, plan, options);
     io.out(`${said(plan)}\n${planLines(plan)}`);
     await confirm(cli);
+  }
+  if (options.prepare) {
+    const refusal = await readyFirst(cli, client, wanted, options);
+    if (refusal !== null) return showReply(cli, refusal, options);
   }
   const startedAt = performance.now();
   const reply = await client.command({ kind: 'switch', ...wanted });

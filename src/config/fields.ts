@@ -227,6 +227,12 @@ const steeringFields = {
   objective: duration('1s', '1d')
     .describe('within so long the clients of a record are to be able to follow')
     .optional(),
+  prepare: z
+    .boolean()
+    .describe(
+      'the TTL comes down by itself before moves that are planned, and while a drill is away',
+    )
+    .optional(),
   edits: z
     .enum(editsWords)
     .describe('what is done where somebody else edits a record at a vendor')

@@ -65,6 +65,7 @@ export function readRecords(
       switchesPerHour: given.switchesPerHour ?? policy.switchesPerHour ?? defaults.switchesPerHour,
       edits: editsOf(context, path, given) ?? policyEdits ?? defaults.edits,
       ...objectiveOf(given.objective ?? policy.objective),
+      ...((given.prepare ?? policy.prepare ?? true) ? {} : { prepares: false }),
       ...approvalOf(context, path, given, policy),
       ...hooksOf(name, given.hooks ?? policy.hooks, hooks),
     };

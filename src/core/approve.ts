@@ -20,6 +20,7 @@ import {
 } from './state.ts';
 import { dropChoice, grounds } from './switch.ts';
 import { isSet, setDeadline } from './timers.ts';
+import { ttlAt } from './ttl.ts';
 
 /** A question dies after this, and so does a no. */
 const APPROVAL_MS = 900_000;
@@ -321,7 +322,7 @@ function wouldApprove(r: RecordState, a: Approval): Reply {
     provider: cell.provider,
     from: cell.seen?.cname ?? null,
     to: cname,
-    ttl: cell.ttl,
+    ttl: ttlAt(r, cell),
     problem: cell.problem?.sentence ?? null,
   }));
   const detail = { record: r.name, epoch: nextEpoch(r.doc.epochMax), plan } as unknown as Json;

@@ -111,6 +111,7 @@ const areaOf = {
   'standby-certificate': 'names',
   target: 'names',
   ttl: 'times',
+  'ttl-cost': 'times',
   'ttl-floor': 'times',
   untried: 'practice',
   'write-permission': 'vendors',

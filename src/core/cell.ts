@@ -32,6 +32,7 @@ import {
   type Step,
 } from './state.ts';
 import { deadline, setDeadline } from './timers.ts';
+import { cachedFor, ttlAt } from './ttl.ts';
 import { enqueue, placeIn, queueOf } from './zone.ts';
 
 /** Watching through DNS: at most so long until an edit is seen, where there are not too many. */
@@ -55,9 +56,6 @@ const ASKS_APART_MS = 1;
 
 export const ASK_CAP_MS = 1_000;
 
-/** Seconds, where a zone's own negative TTL is not known: Route 53's default, the longest usual. */
-const NEGATIVE_TTL = 900;
-
 /** An edit is believed when it still stands after this. */
 const CONFIRM_EDIT_MS = 1_000;
 
@@ -69,6 +67,12 @@ const REMARKS_MAX = 3;
 
 /** A vendor that keeps its own TTL is asked for ours so often, until the next switch. */
 const RETIMES_MAX = 3;
+
+/**
+ * In the place of how often: it is not the vendor's TTL that has changed, but what is wished for, or
+ * may be. It is brought there however often it takes.
+ */
+export const OWN_WISH = -1;
 
 /** After so long without an edit, what was mended before is forgotten. */
 const CALM_MS = 3_600_000;
@@ -94,6 +98,7 @@ export function newCell(
   return {
     provider,
     ttl,
+    ...{ ttlMin: null, keepsTtl: false, givenTtl: null },
     lines,
     stood: null,
     proofs: {},
@@ -228,7 +233,7 @@ export function isPending(r: RecordState, cell: Cell): boolean {
 
 /** A new target is in force: what was seen of the old one no longer counts. */
 export function restartCell(state: State, r: RecordState, cell: Cell): void {
-  cell.oldTtl = cachedFor(cell);
+  cell.oldTtl = cachedFor(state, r, cell);
   cell.wrote = false;
   cell.retimes = 0;
   cell.settling = false;
@@ -240,13 +245,6 @@ export function restartCell(state: State, r: RecordState, cell: Cell): void {
   cell.problem = null;
   cell.askAfterMs = ASK_CAP_MS;
   if (r.config.mode !== 'observe') converge(state, r, cell, true);
-}
-
-/** How long, in seconds, caches may keep what stands at a provider now. */
-function cachedFor(cell: Cell): number {
-  if (cell.seen?.ttl !== undefined && cell.seen.ttl !== null) return cell.seen.ttl;
-  // Nothing stands there: what is cached is that there is nothing (RFC 2308, section 5).
-  return cell.seen === null ? cell.ttl : (cell.survey?.negativeTtl ?? NEGATIVE_TTL);
 }
 
 /** Asks DNS as soon as possible: many one after another, so that none waits for its turn unheard. */
@@ -287,6 +285,7 @@ export function absorb(
   if (by === 'api') {
     cell.answeredAt = state.now;
     if (cell.lines !== undefined) cell.stood = seen.cnames;
+    cell.ttlMin = seen.ttlMin ?? null;
     cell.company = seen.company ?? [];
   }
   const stands = seen.cnames[0];
@@ -317,7 +316,7 @@ function wantedAt(state: State, r: RecordState, cell: Cell): Wanted | null {
   if (marker === null || cname === null) return null;
   return {
     cname,
-    ttl: cell.ttl,
+    ttl: ttlAt(r, cell),
     lines: cell.lines,
     marker,
     signed: state.config.signed,
@@ -353,6 +352,7 @@ export function assess(state: State, r: RecordState, cell: Cell, seen: Seen, out
   if (p.kind !== 'edit') cell.odd = null;
   switch (p.kind) {
     case 'in-step':
+      cell.retimes = Math.max(0, cell.retimes);
       return arrive(state, r, cell, out);
     case 'ttl':
       arrive(state, r, cell, out);
@@ -506,9 +506,14 @@ function retime(
   { change, sentence }: Extract<Plan, { kind: 'ttl' }>,
   out: Step,
 ): void {
-  if (cell.timed !== null) cell.timed = { ...cell.timed, vain: 0 };
   const isConfigured = r.config.targets.some((t) => t.cname === change.to.cname);
-  if (!isConfigured || cell.retimes >= RETIMES_MAX) return;
+  // Of two who would have it otherwise, whoever acts says how long it is kept.
+  if (!isConfigured || !state.lease.held || cell.retimes >= RETIMES_MAX) return;
+  if (cell.timed !== null) cell.timed = { ...cell.timed, vain: 0 };
+  if (cell.retimes === OWN_WISH) {
+    toWrite(state, r, cell, change, isPending(r, cell), out);
+    return;
+  }
   cell.retimes++;
   toMend(state, r, cell, change, sentence, out);
 }
@@ -520,6 +525,38 @@ export function retimed(state: State, r: RecordState, cell: Cell, ttl: number, o
   if (follows(state)) return;
   if (r.doc.adopted) amend(out, r, { adopted: false });
   if (r.doc.marker !== null && r.config.mode !== 'observe') converge(state, r, cell, false);
+}
+
+/** Another TTL is wished for than before, by ourselves: nobody's edit, and nothing to hurry for. */
+export function retimeAnew(state: State, r: RecordState, cell: Cell): void {
+  cell.retimes = OWN_WISH;
+  cell.givenTtl = null;
+  const isSteered = r.doc.marker !== null && r.config.mode !== 'observe' && !cell.held;
+  // What is on its way already is looked at again once it was answered for.
+  if (isSteered && !follows(state) && cell.work === 'none') converge(state, r, cell, false);
+}
+
+/**
+ * A vendor that refuses a shorter TTL than configured keeps that one: no switch is to fail for a
+ * wish that only makes it quicker. True: it is sent again so.
+ */
+export function keepTtl(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  { to }: Change,
+  fault: Fault,
+  out: Step,
+): boolean {
+  // Some vendors say of it only that the change does not fit, each time.
+  const isRefused = fault.kind === 'rejected' || (fault.kind === 'conflict' && cell.attempts > 0);
+  if (!isRefused || to.ttl >= cell.ttl || cell.keepsTtl) return false;
+  cell.keepsTtl = true;
+  const what = `it refused a TTL of ${to.ttl} s and keeps ${cell.ttl} s: ${fault.detail}`;
+  const { provider } = cell;
+  note(out, 'prepare', r.name, `${r.name} at ${provider}: ${what}`, { provider, ttl: to.ttl });
+  converge(state, r, cell, isPending(r, cell));
+  return true;
 }
 
 /** It is to stand on other lines there from now on. */
@@ -738,18 +775,26 @@ export function isOdd(r: RecordState, answers: readonly ServerAnswer[]): boolean
 }
 
 /**
- * DNS gives another TTL than before, and not the one that is wanted: caches would keep the next
+ * DNS gives another TTL than is wanted, and has not done so a moment ago: caches would keep the next
  * outage for as long. Asked in vain too often, it is a vendor that plays with its TTLs.
  */
-export function isRetimed(cell: Cell, answers: readonly ServerAnswer[]): boolean {
+export function isRetimed(
+  state: State,
+  r: RecordState,
+  cell: Cell,
+  answers: readonly ServerAnswer[],
+): boolean {
   if (cell.work !== 'none') return false;
   const ttls = answers.flatMap(({ answer }) => (answer.kind === 'cname' ? [answer.ttl] : []));
   if (ttls.length === 0) return false;
   const was = cell.timed;
   const ttl = Math.max(...ttls);
-  const isNews = was !== null && ttl !== was.ttl && ttl !== cell.ttl && was.vain < TTL_DOUBTS_MAX;
-  if (was?.ttl !== ttl) cell.timed = { ttl, vain: (was?.vain ?? 0) + (isNews ? 1 : 0) };
-  return isNews;
+  const isLasting = !r.doc.adopted && state.now - cell.doubtedAt >= IDLE_RETRY_MS;
+  const isNews = was !== null && (ttl !== was.ttl || isLasting);
+  const isAsked = isNews && ttl !== ttlAt(r, cell) && was.vain < TTL_DOUBTS_MAX;
+  const vain = (was?.vain ?? 0) + (isAsked ? 1 : 0);
+  if (was?.ttl !== ttl || isAsked) cell.timed = { ttl, vain };
+  return isAsked;
 }
 
 /** Lines whose askers have not been seen to get what is visible from here. */
@@ -809,10 +854,17 @@ export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
   if (urgent || isProving(state, cell))
     cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
   else if (waiting && isSent) cell.askAfterMs = LAGGING_ASK_MS;
-  else if (waiting || cell.fallback) cell.askAfterMs = laggingAskMs(state, cell);
+  else if (waiting || cell.fallback || isLowering(r, cell))
+    cell.askAfterMs = laggingAskMs(state, cell);
   else cell.askAfterMs = Math.max(WATCH_MS, roundMs(state));
   const at = state.now + jitter(state, cell.askAfterMs, 0.1);
   setDeadline(state.timers, cell.deadlines.ask, at);
+}
+
+/** Its short TTL has been written, and is not given by all its servers yet. */
+function isLowering({ doc }: RecordState, { provider, work, held }: Cell): boolean {
+  const part = own(doc.prepared?.parts ?? {}, provider);
+  return part?.at === null && work === 'none' && !held;
 }
 
 /** Its lines are still being looked at; where no subnet is known nothing ever comes of it. */
@@ -856,7 +908,11 @@ export function written(state: State, r: RecordState, cell: Cell, change: Change
     by: 'api',
   };
   cell.wrote = isInStep(r, cell);
-  if (cell.wrote) arrive(state, r, cell, out);
+  if (cell.wrote) {
+    arrive(state, r, cell, out);
+    if (cell.retimes === OWN_WISH) wished(state, r, cell, change);
+    if (r.doc.prepared !== null) askSoon(state, cell);
+  }
   // A later switch was decided while this write was under way: go on towards that one.
   else if (cell.work === 'none') converge(state, r, cell, true);
 }
@@ -888,6 +944,12 @@ function moved(state: State, r: RecordState, cell: Cell, { to }: Change, out: St
 /** Whether a change is of what is served, not of the marker alone. */
 export function isMove({ from, to }: Change): boolean {
   return from.cnames.some((c) => c.value !== to.cname);
+}
+
+/** A TTL of our own wish was to be written: it is now, or what was under way bore the one before. */
+function wished(state: State, r: RecordState, cell: Cell, { to }: Change): void {
+  if (to.ttl === ttlAt(r, cell)) cell.retimes = 0;
+  else if (cell.work === 'none') converge(state, r, cell, false);
 }
 
 /** Nothing was sent about it: that is no failure, and it is asked for next. */

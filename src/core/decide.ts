@@ -282,7 +282,8 @@ function failback(s: Situation, current: TargetFacts): Decision {
   const preferred = s.targets.slice(0, s.targets.indexOf(current));
   const fit = (t: TargetFacts) => t.health === 'up' && !t.drained && !t.unresolved;
   const ready = preferred.filter((t) => fit(t) && t.doomedSinceAt === null && t.trustedAt <= s.now);
-  const [best] = serving(ready, current);
+  // It may go back or stay: it never goes where an audit found that names are not served.
+  const [best] = ready.filter((t) => t.flaw?.word !== 'unfit');
   if (best === undefined) {
     const left = ready.length === 0 ? '' : `, and better ones do not serve its names`;
     const why = left === '' ? '' : `${left} (${ready.map(flawed).join(', ')})`;

@@ -10,6 +10,7 @@ import { hookHolds } from './hook.ts';
 import { isInMaintenance } from './maintain.ts';
 import type { Command, Json, Name, Reply } from './model.ts';
 import { drillNews } from './notices.ts';
+import { retarget } from './prepare.ts';
 import { isDrained, isSpent, spentSays } from './situation.ts';
 import { flawOf } from './standby.ts';
 import {
@@ -26,6 +27,7 @@ import {
   type Step,
 } from './state.ts';
 import { clearDeadline, setDeadline } from './timers.ts';
+import { SHORT_TTL, shortAt } from './ttl.ts';
 import { endTurns, lateTurn, orderOf } from './turns.ts';
 
 /** Where the last results of a record's live drills stand in the store. */
@@ -160,9 +162,9 @@ function wrongAt(state: State, r: RecordState, cell: Cell, home: Name | null): s
 
 /** From each provider's turn to its being written, and visible. */
 function partsOf(r: RecordState): readonly DrillPart[] {
-  return [...r.cells.values()].map(({ provider, turnAt, writtenAt, visibleAt }) => {
+  return [...r.cells.values()].map(({ provider, turnAt, writtenAt, visibleAt, oldTtl: ttl }) => {
     const after = (at: number | null) => (at === null ? null : Math.max(0, at - turnAt));
-    return { provider, writtenMs: after(writtenAt), visibleMs: after(visibleAt) };
+    return { provider, writtenMs: after(writtenAt), visibleMs: after(visibleAt), ttl };
   });
 }
 
@@ -189,7 +191,8 @@ function finish(
   state.drilling = null;
   clearDeadline(state.timers, r.deadlines.drill);
   endTurns(state, r, out);
-  amend(out, r, { drill: null });
+  // What is away and stays there bears the TTL of every day again.
+  retarget(state, r, { drill: null }, out);
   say(r.name, result, `live drill ${from} -> ${to} ${said[result]}: ${why}`, run, out);
 }
 
@@ -266,19 +269,25 @@ export function beginDrill(state: State, r: RecordState, c: Order, out: Step): R
   const seconds = Math.round(c.forMs / 1000);
   const what = `${from} -> ${to}, ${how}, and back after ${seconds} s there`;
   if (c.dryRun === true) {
-    const detail = { epoch: r.doc.epochMax + 1, plan: planOf(r, to, order) };
+    const detail = { epoch: r.doc.epochMax + 1, plan: planOf(r, to, order, shortTtl(r, c)) };
     return { exit: 0, message: `would drill ${r.name}: ${what}`, detail };
   }
   return startDrill(state, r, { ...c, target: to }, what, out);
 }
 
 /** What would be written, at each provider in its turn. */
-function planOf(r: RecordState, to: string, order: readonly string[]): Json {
+function planOf(r: RecordState, to: string, order: readonly string[], short: number | null): Json {
   const { cname } = r.config.targets.find((t) => t.origin === to)!;
   return order.map((provider) => {
-    const { seen, ttl } = r.cells.get(provider)!;
-    return { provider, from: seen?.cname ?? null, to: cname, ttl, problem: null };
+    const cell = r.cells.get(provider)!;
+    const ttl = short === null ? cell.ttl : shortAt(cell, short);
+    return { provider, from: cell.seen?.cname ?? null, to: cname, ttl, problem: null };
   });
+}
+
+/** The way out is measured by the TTL of every day; the way back is kept short. */
+function shortTtl({ config }: RecordState, { prepare }: Order): number | null {
+  return config.prepares === false || prepare === false ? null : SHORT_TTL;
 }
 
 /** Nothing moves yet: the target is asked once more first. */
@@ -293,7 +302,7 @@ function startDrill(
   const [from, to] = [r.doc.target!, c.target];
   const { byVendor, forMs, reason, by, watchMs = null, asked = null } = c;
   const drill: Drill = {
-    ...{ id, from, to, byVendor, watchMs, forMs, reason, by, asked },
+    ...{ id, from, to, byVendor, watchMs, forMs, reason, by, asked, ttl: shortTtl(r, c) },
     ...{ stage: 'confirming', sinceAt: state.now, stageAt: state.now, trouble: null, parts: [] },
   };
   amend(out, r, { drill });

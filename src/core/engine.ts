@@ -130,7 +130,7 @@ export function start(b: Beginning): { state: State; step: Step } {
     lanes: new Map(),
     stirred: new Set(),
     drains: new Map(),
-    maintained: { origins: new Map(), records: new Map() },
+    maintained: { origins: new Map(), records: new Map(), soon: new Map() },
     ...{ drills: new Map(), scheduled: new Map(), absences: absencesOf(b.docs) },
     freeze: (b.docs['freeze'] as Freeze | undefined) ?? null,
     holds: deadline({ kind: 'holds' }),

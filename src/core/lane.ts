@@ -28,6 +28,7 @@ import {
   isRetimed,
   isUneven,
   isUnseen,
+  keepTtl,
   lookAgain,
   lookAt,
   readFromDns,
@@ -232,6 +233,7 @@ export function onWritten(
       if (answer.fault.kind === 'uncertain') {
         cell.lost = { value: change.to.cname, at: state.now };
       }
+      if (keepTtl(state, r, cell, change, answer.fault, out)) continue;
       failed(state, r, cell, answer, out);
     }
   }
@@ -265,12 +267,13 @@ export function onAsked(
     cell.proofs = proveBy(cell.proofs, answers, cname, state.now);
   }
   const allRight = cname !== null && cell.asked > 0 && cell.right === cell.asked;
+  cell.givenTtl = allRight ? longestOf(answers) : null;
   // Who does not write asks no API whether it was written: what all its servers give is seen.
   const isWritten = isInStep(r, cell) || cell.settling || follows(state);
   if (allRight && cell.visibleAt === null && isWritten) becomeVisible(state, r, cell, out);
   else if ((cell.visibleAt !== null || isLate(state, r, cell)) && isOdd(r, answers)) {
     doubt(state, r, cell);
-  } else if (cell.visibleAt !== null && isRetimed(cell, answers)) doubt(state, r, cell);
+  } else if (cell.visibleAt !== null && isRetimed(state, r, cell, answers)) doubt(state, r, cell);
   else if (isAstray(state, r, cell, answers)) doubt(state, r, cell);
   else if (cell.visibleAt !== null && isUnseen(state, cell)) doubt(state, r, cell);
   else if (allRight && cell.problem?.word === 'edited' && !isUneven(cell)) {
@@ -279,6 +282,10 @@ export function onAsked(
   calmDown(state, r, cell, out);
   scheduleAsk(state, r, cell);
   return [record];
+}
+
+function longestOf(answers: readonly ServerAnswer[]): number {
+  return Math.max(...answers.map(({ answer }) => (answer.kind === 'cname' ? answer.ttl : 0)));
 }
 
 /**

@@ -22,7 +22,12 @@ export function onMaintained(state: State, event: Maintenance, out: Step): boole
     if (one.begins) note(out, 'freeze', name, `${what} begins, ${one.window}`, data);
     else note(out, 'unfreeze', name, `${what} is over, ${one.window}`, data);
   });
-  return origins || records;
+  const { soon } = state.maintained;
+  const coming = Object.entries(event.soon ?? {});
+  const isNews = coming.some(([name, { fromAt }]) => soon.get(name)?.fromAt !== fromAt);
+  soon.clear();
+  for (const [name, one] of coming) soon.set(name, one);
+  return origins || records || isNews;
 }
 
 /** Whatever else may be said of it meanwhile. */

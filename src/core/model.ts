@@ -160,6 +160,8 @@ export interface RecordConfig {
   readonly hooks?: HooksConfig;
   /** A person may take a vendor out of the delegation of its zone: `detour evict`. */
   readonly evictable?: true;
+  /** Its TTL is not brought down by itself around moves that are planned; absent: it is. */
+  readonly prepares?: false;
   /** Of its definition, the same on every replica: 16 hex digits of SHA-256. Absent: alone. */
   readonly hash?: string;
 }
@@ -381,6 +383,8 @@ export interface Seen {
   /** What the edge found of each marker, in their order; absent where nobody looked. */
   readonly proofs?: readonly Proof[];
   readonly refusal: Refusal | null;
+  /** The least TTL in seconds that the vendor takes in this zone; absent: it sets none. */
+  readonly ttlMin?: number;
   /** Of other tools that manage the record; absent where none was seen, or nobody looked. */
   readonly company?: readonly Mark[];
   /** What the adapter needs to write exactly against this reading (ids, raw values). */
@@ -601,6 +605,7 @@ export const findingWords = [
   'standby-certificate',
   'target',
   'ttl',
+  'ttl-cost',
   'ttl-floor',
   'untried',
   'write-permission',
@@ -779,8 +784,24 @@ export type Command = Said &
         /** How long each provider is watched before the next; left out: its TTL. */
         readonly watchMs?: number | undefined;
         readonly reason: string;
+        /** Its TTL stays as configured all the time; left out: what is away bears a short one. */
+        readonly prepare?: false | undefined;
         /** Nobody typed it: its time had come. */
         readonly asked?: 'schedule' | undefined;
+      }
+    | {
+        /** The TTL comes down everywhere, as far as each vendor lets it, and goes back by itself. */
+        readonly kind: 'prepare';
+        readonly record: Typed;
+        /** Seconds. */
+        readonly ttl: number;
+        readonly forMs: number;
+        readonly reason: string;
+      }
+    | {
+        readonly kind: 'unprepare';
+        readonly record: Typed;
+        readonly reason?: string | undefined;
       }
     /** A live drill ends before its time: the record comes back at once. */
     | { readonly kind: 'end-drill'; readonly record: Typed }
@@ -891,6 +912,7 @@ export const entryKinds = [
   'path',
   'paused',
   'pin',
+  'prepare',
   'rejected',
   'release',
   'reload',

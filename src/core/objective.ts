@@ -6,6 +6,7 @@ import type { Json } from './model.ts';
 import { patienceOf } from './patience.ts';
 import { detectionMs } from './rate.ts';
 import { type Cell, follows, note, put, type RecordState, type State, type Step } from './state.ts';
+import { shownFor } from './ttl.ts';
 
 /** Kept for each provider; their median is what is expected. */
 const SAMPLES_MAX = 9;
@@ -117,7 +118,7 @@ export function measureCommit(state: State, ms: number): void {
 /** What clients of a record have to expect when the target in force fails; null before adoption. */
 export function predict(state: State, r: RecordState): Predicted | null {
   const detectMs = detectedWithin(state, r);
-  const parts = [...r.cells.values()].map((cell) => partOf(state, cell, detectMs));
+  const parts = [...r.cells.values()].map((cell) => partOf(state, r, cell, detectMs));
   const worst = worstOf(parts);
   if (worst === null) return null;
   return { totalMs: totalOf(worst), worst: worst.provider, parts };
@@ -137,7 +138,7 @@ function detectedWithin(state: State, r: RecordState): number {
   return patienceMs + Math.min(...times);
 }
 
-function partOf(state: State, cell: Cell, detectMs: number): PredictedPart {
+function partOf(state: State, r: RecordState, cell: Cell, detectMs: number): PredictedPart {
   const { provider } = cell;
   const known = state.measured.get(provider);
   const commitMs = usualCommitMs(state);
@@ -149,7 +150,7 @@ function partOf(state: State, cell: Cell, detectMs: number): PredictedPart {
     // What was measured as writing began with the decision, and so holds the commit.
     writeMs: known === undefined ? assumed : Math.max(0, known.writeMs - commitMs),
     visibleMs: known?.visibleMs ?? VISIBLE_ASSUMED_MS,
-    ttlMs: 1000 * (cell.seen?.ttl ?? cell.ttl),
+    ttlMs: 1000 * shownFor(state, r, cell),
     measured: known?.samples.length ?? 0,
   };
 }
@@ -174,7 +175,9 @@ export function foretell(state: State, out: Step): void {
   if (follows(state)) return;
   for (const r of state.records.values()) {
     const { objectiveMs } = r.config;
-    const p = objectiveMs === undefined ? null : predict(state, r);
+    // What it is for an hour is no trend.
+    const isUsual = r.doc.prepared === null && r.doc.drill === null;
+    const p = objectiveMs === undefined || !isUsual ? null : predict(state, r);
     if (objectiveMs === undefined || p === null) continue;
     const within = p.totalMs <= objectiveMs;
     const was = r.foretold;

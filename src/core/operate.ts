@@ -12,6 +12,7 @@ import type { Command, Json, Reply } from './model.ts';
 import { listOf, meant, notAmong } from './name.ts';
 import { type Glance, movesOf, outlook, tellGlance } from './outlook.ts';
 import { adoption, givesSay } from './plan.ts';
+import { prepare, unprepare } from './prepare.ts';
 import { isSpent, spentSays } from './situation.ts';
 import { flawOf } from './standby.ts';
 import {
@@ -29,8 +30,19 @@ import {
 import { readAll, review, unpin } from './steer.ts';
 import { reissue, startLanes, switchTo } from './switch.ts';
 import { clearDeadline, setDeadline } from './timers.ts';
+import { ttlAt } from './ttl.ts';
 
 type Of<K extends Command['kind']> = Extract<Command, { kind: K }>;
+type RecordKind =
+  | 'switch'
+  | 'adopt'
+  | 'pin'
+  | 'unpin'
+  | 'prepare'
+  | 'unprepare'
+  | 'ack'
+  | 'drill'
+  | 'end-drill';
 
 export function onCommand(state: State, command: Command, out: Step): Reply {
   // A check that was seen to fail is this replica's own.
@@ -75,12 +87,7 @@ function recordOf(state: State, typed: string): RecordState | Reply {
   return found.ok ? state.records.get(found.name)! : wrong(found.sentence);
 }
 
-function onRecord(
-  state: State,
-  r: RecordState,
-  command: Of<'switch' | 'adopt' | 'pin' | 'unpin' | 'ack' | 'drill' | 'end-drill'>,
-  out: Step,
-): Reply {
+function onRecord(state: State, r: RecordState, command: Of<RecordKind>, out: Step): Reply {
   switch (command.kind) {
     case 'switch':
     case 'adopt': {
@@ -96,6 +103,10 @@ function onRecord(
       return pin(state, r, command, out);
     case 'unpin':
       return unpinned(state, r, command, out);
+    case 'prepare':
+      return prepare(state, r, command, out);
+    case 'unprepare':
+      return unprepare(state, r, command, out);
     case 'ack':
       return ack(state, r, command, out);
     case 'drill': {
@@ -122,7 +133,7 @@ function manualSwitch(state: State, r: RecordState, c: Of<'switch'>, out: Step):
     provider: cell.provider,
     from: cell.seen?.cname ?? null,
     to: r.config.targets.find((t) => t.origin === c.target)!.cname,
-    ttl: cell.ttl,
+    ttl: ttlAt(r, cell),
     problem: cell.problem?.sentence ?? null,
   }));
   if (c.dryRun) {

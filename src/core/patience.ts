@@ -7,6 +7,7 @@
 import { since } from './behaviour.ts';
 import type { Json } from './model.ts';
 import { amend, drop, put, type RecordState, type State, type Step } from './state.ts';
+import { shownFor } from './ttl.ts';
 
 /** One absence of an origin, from `down` to `up`: when it ended, and how long it was. */
 export interface Absence {
@@ -74,9 +75,9 @@ export function forgetAbsences(state: State, out: Step): void {
 
 /** From a decision until the last cache can have let go, as last measured, in milliseconds. */
 export function helpsWithinMs(state: State, r: RecordState): number {
-  const times = [...r.cells.values()].map(({ provider, seen, ttl }) => {
-    const { writeMs = 0, visibleMs = 0 } = state.measured.get(provider) ?? {};
-    return writeMs + visibleMs + 1000 * (seen?.ttl ?? ttl);
+  const times = [...r.cells.values()].map((cell) => {
+    const { writeMs = 0, visibleMs = 0 } = state.measured.get(cell.provider) ?? {};
+    return writeMs + visibleMs + 1000 * shownFor(state, r, cell);
   });
   return Math.max(0, ...times);
 }

@@ -238,7 +238,14 @@ export type MendKind = 'marker' | 'away' | 'back';
 
 export interface Cell {
   readonly provider: string;
+  /** As configured; what is to stand there now is said by `ttlAt`. */
   ttl: number;
+  /** The least that the vendor takes there, by its API's last word; null: it sets none. */
+  ttlMin: number | null;
+  /** It has refused a shorter TTL than configured: it is left with that until another is wanted. */
+  keepsTtl: boolean;
+  /** The longest TTL that its servers gave when last asked, all of them; null: not all did. */
+  givenTtl: number | null;
   lines: Lines;
   /** What its API last said of each line; null: nothing, or it has but one. */
   stood: Seen['cnames'] | null;
@@ -347,6 +354,8 @@ export interface DrillPart {
   readonly provider: string;
   readonly writtenMs: number | null;
   readonly visibleMs: number | null;
+  /** Seconds that caches could keep what stood before; left out by earlier versions. */
+  readonly ttl?: number;
 }
 
 /** A live drill, from the order to its end. */
@@ -365,6 +374,8 @@ export interface Drill {
   readonly sinceAt: number;
   /** When its stage began. */
   readonly stageAt: number;
+  /** Seconds, borne by what is away alone: it soon comes back. null, left out: as configured. */
+  readonly ttl?: number | null;
   /** Why it was broken off; null: it was not. */
   readonly trouble: string | null;
   /** Of the way there. */
@@ -388,6 +399,34 @@ export interface DrillRun {
   /** Of the way there, and of the way back. */
   readonly parts: readonly DrillPart[];
   readonly back: readonly DrillPart[];
+}
+
+export const preparedFor = ['operator', 'window', 'failback'] as const;
+
+/** A record whose TTL is brought down before a move that is planned. */
+export interface Prepared {
+  /** Seconds that are wanted. */
+  readonly ttl: number;
+  readonly reason: string;
+  readonly by: string;
+  /** What for: a person says so, or a move by itself is due. */
+  readonly asked: (typeof preparedFor)[number];
+  readonly sinceAt: number;
+  /** It goes back then. */
+  readonly untilAt: number;
+  /** It was ready, and that was told. */
+  readonly ready: boolean;
+  readonly parts: Readonly<Record<string, PreparedPart>>;
+}
+
+/** The same at one provider, in seconds. */
+export interface PreparedPart {
+  /** The longest that what a cache took before may last. */
+  readonly from: number;
+  /** What the provider lets it come down to. */
+  readonly ttl: number;
+  /** Since when all its servers give that or less; null: not yet, or no longer. */
+  readonly at: number | null;
 }
 
 /** A value that was sent and not answered for, and when. */
@@ -472,6 +511,8 @@ export interface RecordDoc {
   readonly hook: HookRun | null;
   /** The live drill that it is in; null: none. */
   readonly drill: Drill | null;
+  /** Its TTL is down, or on its way there; null: it is as configured. */
+  readonly prepared: Prepared | null;
   /** The move under way goes provider by provider; null: all at once, or no more. */
   readonly turns: Turns | null;
 }
@@ -590,6 +631,12 @@ export interface Maintained {
   readonly untilAt: number;
 }
 
+/** A window of maintenance that is about to open. */
+interface Coming {
+  readonly window: string;
+  readonly fromAt: number;
+}
+
 /** Since when drills of a kind are scheduled. */
 export interface Scheduled {
   readonly at: number;
@@ -625,6 +672,8 @@ export interface State {
   readonly maintained: {
     readonly origins: Map<string, Maintained>;
     readonly records: Map<Name, Maintained>;
+    /** Of origins, what opens soon. */
+    readonly soon: Map<string, Coming>;
   };
   /** The last results by `KIND/NAME`, and since when each kind is scheduled. */
   readonly drills: Map<string, DrillDoc>;
@@ -733,11 +782,12 @@ export type Event =
       readonly whole: boolean;
     }
   | { readonly kind: 'group'; readonly group: GroupState }
-  /** All windows of maintenance that are open, by origin and by record. */
+  /** All windows of maintenance that are open, by origin and record; of origins what opens soon. */
   | {
       readonly kind: 'maintained';
       readonly origins: Readonly<Record<string, Maintained>>;
       readonly records: Readonly<Record<Name, Maintained>>;
+      readonly soon?: Readonly<Record<string, Coming>>;
     }
   /** A drill that was made outside the loop has ended. */
   | {

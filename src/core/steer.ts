@@ -5,7 +5,7 @@
 import { adopt, isChallenged, reconcile, takeMarkers } from './adopt.ts';
 import { approvedSentence, lapse, mayGo, watchAsked } from './approve.ts';
 import { since } from './behaviour.ts';
-import { converge, fallBack, isOut, isSwitching, watchCell } from './cell.ts';
+import { converge, fallBack, isOut, isSwitching, OWN_WISH, watchCell } from './cell.ts';
 import { type Decision, DIFFERS_TOLD_MS, decide, type Situation } from './decide.ts';
 import { mayEvict } from './delegation.ts';
 import { tendDrill } from './drill.ts';
@@ -17,6 +17,7 @@ import { close, raise } from './notices.ts';
 import { judgePromise, promiseDueAt } from './objective.ts';
 import { SWITCH_END_MS } from './pace.ts';
 import { noteNeedless } from './patience.ts';
+import { prepareByItself, preparedDueAt, tendPrepared } from './prepare.ts';
 import { situation } from './situation.ts';
 import {
   amend,
@@ -107,6 +108,7 @@ export function review(state: State, name: Name, out: Step): void {
   endPin(state, r, out);
   endFreeze(state, r, out);
   tendDrill(state, r, out);
+  tendPrepared(state, r, out);
   lookForDawn(state, r);
   const s = situation(state, r, waits);
   const decision = decide(s);
@@ -180,12 +182,15 @@ function stayPut(
   out: Step,
 ): void {
   if (r.choosing !== null) dropChoice(state, r);
+  const planned = prepareByItself(state, r, d, out);
   const unresolvedUntil = r.unresolved.size === 0 ? 0 : Math.max(...r.unresolved.values());
   const wakeAt = Math.min(
     d.wakeAt ?? Number.POSITIVE_INFINITY,
     r.doc.pin?.untilAt ?? Number.POSITIVE_INFINITY,
     r.doc.freeze?.untilAt ?? Number.POSITIVE_INFINITY,
     promiseDueAt(r) ?? Number.POSITIVE_INFINITY,
+    planned ?? Number.POSITIVE_INFINITY,
+    preparedDueAt(state, r) ?? Number.POSITIVE_INFINITY,
     unresolvedUntil > state.now ? unresolvedUntil : Number.POSITIVE_INFINITY,
   );
   if (Number.isFinite(wakeAt)) {
@@ -408,6 +413,7 @@ export function newDoc(): RecordDoc {
     approval: null,
     hook: null,
     drill: null,
+    prepared: null,
     turns: null,
   };
 }
@@ -424,6 +430,8 @@ export function isBlank(r: RecordState): boolean {
 export function readAll(state: State, r: RecordState, place = 0): void {
   for (const cell of r.cells.values()) {
     cell.reading = 'pending';
+    // Whose wish it is that stands there is not known to whoever comes new.
+    cell.retimes = OWN_WISH;
     converge(state, r, cell, true);
     watchCell(state, cell);
   }

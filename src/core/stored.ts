@@ -150,6 +150,17 @@ const isLiveDrill = whole({
   parts: isParts,
 });
 
+const isPrepared = whole({
+  ttl: isTime,
+  reason: isText,
+  by: isText,
+  asked: isText,
+  sinceAt: isTime,
+  untilAt: isTime,
+  ready: isFlag,
+  parts: mapOf(whole({ from: isTime, ttl: isTime, at: orNull(isTime) })),
+});
+
 const isTurns = whole({ order: listOf(isText), openedAt: mapOf(isTime), watchMs: isTime });
 
 const isRun = whole({
@@ -191,6 +202,7 @@ const recordFields: Fields = {
   approval: orNull(isApproval),
   hook: orNull(isHookRun),
   drill: orNull(isLiveDrill),
+  prepared: orNull(isPrepared),
   turns: orNull(isTurns),
 };
 
@@ -312,6 +324,11 @@ export function shifted(key: string, doc: Json, ms: number): Json {
     approval: (value) => shiftFields(value, { sinceAt: at, answeredAt: at }),
     hook: (value) => shiftFields(value, { beganAt: at, answeredAt: at }),
     drill: (value) => shiftFields(value, { sinceAt: at, stageAt: at }),
+    prepared: (value) =>
+      shiftFields(value, {
+        ...{ sinceAt: at, untilAt: at },
+        parts: each((part) => shiftFields(part, { at })),
+      }),
     turns: (value) => shiftFields(value, { openedAt: each(at) }),
   }) as Json;
 }

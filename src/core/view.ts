@@ -32,6 +32,7 @@ import { type NoticeView, openNotices } from './notices.ts';
 import { type Predicted, predict } from './objective.ts';
 import { own } from './own.ts';
 import { boundOf, helpsWithinMs, type Patience, patienceEndsAt, patienceOf } from './patience.ts';
+import { readyAt } from './prepare.ts';
 import { detectionMs, limitOf, slowness } from './rate.ts';
 import { isDrained, situation } from './situation.ts';
 import { type Flaw, flawOf } from './standby.ts';
@@ -45,14 +46,18 @@ import type {
   Lane,
   OriginState,
   PathState,
+  Prepared,
+  PreparedPart,
+  RecordDoc,
   RecordState,
   ReplicaState,
   SickZone,
   State,
 } from './state.ts';
 import { nextTimer, type Wake } from './timers.ts';
+import { readyAtOf } from './ttl.ts';
 
-export { drillResults, drillStages } from './state.ts';
+export { drillResults, drillStages, preparedFor } from './state.ts';
 
 import { zoneDueAt } from './zone.ts';
 
@@ -133,6 +138,15 @@ interface LineView {
   readonly why: string | null;
 }
 
+interface PreparedView extends Omit<Prepared, 'parts'> {
+  /** When every cache that follows TTLs holds the short one, everywhere; null: not known yet. */
+  readonly readyAt: number | null;
+  readonly parts: readonly (PreparedPart & {
+    readonly provider: string;
+    readonly readyAt: number | null;
+  })[];
+}
+
 export interface TargetView {
   readonly origin: string;
   readonly cname: Name;
@@ -162,6 +176,8 @@ export interface RecordView {
   /** A switch is under way: decided, and neither visible everywhere nor given up on. */
   readonly switching: boolean;
   readonly pin: Pin | null;
+  /** Its TTL is brought down before a planned move; null: it is as configured. */
+  readonly prepared: PreparedView | null;
   /** A freeze of its own. */
   readonly freeze: HeldView | null;
   /** A window of maintenance that is open: it acts as a freeze. */
@@ -584,6 +600,7 @@ function recordView(state: State, r: RecordState): RecordView {
     decidedAt: doc.decidedAt,
     switching: isUnderWay(state, r),
     pin: doc.pin,
+    prepared: preparedView(doc.prepared),
     freeze: heldView(doc.freeze),
     maintenance: state.maintained.records.get(r.name) ?? null,
     stay: r.stay,
@@ -650,6 +667,15 @@ function approvalView(state: State, r: RecordState): ApprovalView | null {
     votes: state.origins.get(from)?.why ?? '',
     alternatives: alternatives(situation(state, r, null), to),
   };
+}
+
+function preparedView(p: RecordDoc['prepared']): PreparedView | null {
+  if (p === null) return null;
+  const { ttl, reason, by, asked, sinceAt, untilAt, ready } = p;
+  const parts = Object.entries(p.parts).map(([provider, part]) => {
+    return { provider, ...part, readyAt: readyAtOf(part) };
+  });
+  return { ttl, reason, by, asked, sinceAt, untilAt, ready, readyAt: readyAt(p), parts };
 }
 
 function drillView({ doc }: RecordState): RecordView['drill'] {

@@ -12,6 +12,12 @@ interface Open {
   readonly untilAt: number;
 }
 
+interface Coming {
+  readonly window: string;
+  /** In engine time. */
+  readonly fromAt: number;
+}
+
 interface Options {
   readonly config: () => Pick<Config, 'maintenance' | 'timezone'>;
   readonly clock: Clock;
@@ -21,6 +27,8 @@ interface Options {
   readonly tell: (open: {
     readonly origins: Readonly<Record<string, Open>>;
     readonly records: Readonly<Record<string, Open>>;
+    /** Of origins, what opens within the hour. */
+    readonly soon: Readonly<Record<string, Coming>>;
   }) => void;
 }
 
@@ -33,26 +41,54 @@ interface Maintenance {
 }
 
 const LOOK_MS = 1_000;
+/** What opens within so long is told before. */
+const SOON_MS = 3_600_000;
+
+type Windows = Readonly<Record<string, readonly Window[]>>;
+type Looked = ReturnType<typeof lookAt> & { readonly window: string };
+/** A moment of the wall clock in engine time. */
+type Engine = (wall: number) => number;
+
+/** The one that stays open longest. */
+const openOf =
+  (engine: Engine) =>
+  (all: readonly Looked[], now: number): Open | null => {
+    const open = all.filter(({ span }) => (span?.toWall ?? 0) > now);
+    const last = open.toSorted((a, b) => b.span!.toWall - a.span!.toWall)[0];
+    return last === undefined ? null : { window: last.window, untilAt: engine(last.span!.toWall) };
+  };
+
+/** The next to open. */
+const comingOf =
+  (engine: Engine) =>
+  (all: readonly Looked[], now: number): Coming | null => {
+    const soon = all.filter((one) => one.span === null && one.changesWall - now <= SOON_MS);
+    const next = soon.toSorted((a, b) => a.changesWall - b.changesWall)[0];
+    return next === undefined ? null : { window: next.window, fromAt: engine(next.changesWall) };
+  };
+
+function each<T>(of: Windows, find: (windows: readonly Window[]) => T | null): Record<string, T> {
+  const found = Object.entries(of).flatMap(([name, windows]) => {
+    const one = find(windows);
+    return one === null ? [] : [[name, one] as const];
+  });
+  return Object.fromEntries(found);
+}
 
 export function createMaintenance({ config, clock, wall, tell }: Options): Maintenance {
   /** By its text, what a window is and when that has to be looked at again. */
-  let known = new Map<string, ReturnType<typeof lookAt>>();
-  let told = JSON.stringify({ origins: {}, records: {} });
+  let known = new Map<string, Looked>();
+  let told = JSON.stringify({ origins: {}, records: {}, soon: {} });
   let cancel = () => {};
   let lookedWall = wall();
 
-  function openOf(windows: readonly Window[], zone: string, now: number): Open | null {
-    let open: { window: string; toWall: number } | null = null;
-    for (const window of windows) {
-      let seen = known.get(window.text);
-      if (seen === undefined || now >= seen.changesWall) {
-        seen = lookAt(window, zone, now);
-        known.set(window.text, seen);
-      }
-      const { toWall = 0 } = seen.span ?? {};
-      if (toWall > (open?.toWall ?? now)) open = { window: window.text, toWall };
+  function seenOf(window: Window, zone: string, now: number): Looked {
+    let seen = known.get(window.text);
+    if (seen === undefined || now >= seen.changesWall) {
+      seen = { ...lookAt(window, zone, now), window: window.text };
+      known.set(window.text, seen);
     }
-    return open && { window: open.window, untilAt: clock.now() + open.toWall - now };
+    return seen;
   }
 
   function look(): void {
@@ -61,16 +97,21 @@ export function createMaintenance({ config, clock, wall, tell }: Options): Maint
     // A jump back was believed: what was not due any more may be again.
     if (now < lookedWall) known = new Map();
     lookedWall = now;
-    const all = (of: Readonly<Record<string, readonly Window[]>>) =>
-      Object.fromEntries(
-        Object.entries(of).flatMap(([name, windows]) => {
-          const open = openOf(windows, timezone, now);
-          return open === null ? [] : [[name, open] as const];
-        }),
+    const { origins, records } = maintenance;
+    const all = <T>(of: Windows, find: (seen: readonly Looked[], now: number) => T | null) =>
+      each(of, (windows) =>
+        find(
+          windows.map((one) => seenOf(one, timezone, now)),
+          now,
+        ),
       );
-    const open = { origins: all(maintenance.origins), records: all(maintenance.records) };
-    const text = JSON.stringify(open, (key, value) => (key === 'untilAt' ? undefined : value));
-    if (text !== told) tell(open);
+    const engine = (moment: number) => clock.now() + moment - now;
+    const open = { origins: all(origins, openOf(engine)), records: all(records, openOf(engine)) };
+    const whole = { ...open, soon: all(origins, comingOf(engine)) };
+    // Both are counted from now, and differ by a little each time.
+    const isCounted = (key: string) => key === 'untilAt' || key === 'fromAt';
+    const text = JSON.stringify(whole, (key, value) => (isCounted(key) ? undefined : value));
+    if (text !== told) tell(whole);
     told = text;
   }
 

@@ -74,6 +74,8 @@ export interface Capabilities {
   /** API calls that one reading or one writing makes at most. */
   readonly callsMax: number;
   readonly quota: { readonly burst: number; readonly perSecond: number; readonly reserve: number };
+  /** What a query costs there by its public price list, at the first tier; absent: none is known. */
+  readonly queryPrice?: { readonly usdPerMillion: number; readonly source: string };
   /** The least permissions it needs, in the vendor's own words. */
   readonly permissions: readonly { readonly permission: string; readonly note: string | null }[];
   /** Where the vendor answers by the asker's network: what its default line is called. */

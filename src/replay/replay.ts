@@ -697,6 +697,7 @@ const lineOf = {
   limit: 'saw',
   objective: 'did',
   pin: null,
+  prepare: null,
   release: null,
   approval: null,
   hook: null,

@@ -66,6 +66,7 @@ const levelOf = {
   path: 'info',
   paused: 'warn',
   pin: 'info',
+  prepare: 'info',
   rejected: 'warn',
   release: 'info',
   reload: 'info',

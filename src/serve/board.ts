@@ -28,6 +28,7 @@ const partRow = z.object({
   provider: text,
   writtenMs: z.number().nullable(),
   visibleMs: z.number().nullable(),
+  ttl: z.number().optional(),
 });
 
 const providerRow = z.object({
@@ -67,6 +68,10 @@ const recordRow = z.object({
   decidedAt: time.nullable(),
   switching: z.boolean(),
   pin: heldRow.extend({ target: text }).nullable(),
+  prepared: heldRow
+    .extend({ ttl: z.number(), ready: z.boolean(), readyAt: time.nullable() })
+    .nullable()
+    .meta({ description: 'its TTL is brought down before a planned move' }),
   freeze: heldRow.nullable(),
   maintenance: z.object({ window: text, untilAt: time }).nullable(),
   stay: z.object({ reason: text, sentence: text }),
@@ -393,6 +398,10 @@ function lineOf(one: NonNullable<RecordView['providers'][number]['lines']>[numbe
   return { line, provenAt, unprovenSinceAt };
 }
 
+function readinessOf({ ttl, ready, readyAt }: NonNullable<RecordView['prepared']>) {
+  return { ttl, ready, readyAt };
+}
+
 function recordOf(r: RecordView, said: Said, heldOf: HeldOf): RecordRow {
   const { approval, lastDrill, leftBehind, drill, maintenance } = r;
   const { name, mode, target, cname, retired, epoch, switchId, switchKind, decidedAt } = r;
@@ -400,6 +409,7 @@ function recordOf(r: RecordView, said: Said, heldOf: HeldOf): RecordRow {
     ...{ name, mode, target, cname, retired, epoch, switchId, switchKind, decidedAt },
     ...{ names: [...r.names], switching: r.switching, maintenance },
     pin: r.pin && { ...heldOf(r.pin), target: r.pin.target },
+    prepared: r.prepared && { ...heldOf(r.prepared), ...readinessOf(r.prepared) },
     freeze: r.freeze && heldOf(r.freeze),
     stay: { reason: r.stay.reason, sentence: said(r.stay.sentence) },
     targets: r.targets.map(({ origin, cname: leads, health, drained, sinceAt }) => {

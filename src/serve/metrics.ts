@@ -126,6 +126,10 @@ const families = {
   ),
   detour_record_switching: gauge('1 while a switch of the record is under way.', 'record'),
   detour_record_pinned: gauge('1 while an operator holds the record on a target.', 'record'),
+  detour_record_prepared: gauge(
+    '1 once caches hold the short TTL alone, 0 on its way; absent: TTL as configured.',
+    'record',
+  ),
   detour_record_stay: gauge('Always 1; why the record stays is the label.', 'record', 'reason'),
   detour_approvals_waiting: gauge(
     '1 while a decision about the record waits for a person to approve or reject it.',
@@ -365,6 +369,7 @@ export function createMetrics(options: {
       set('detour_build_info', 1, { version });
       drawWhole(set, view, startedWall);
       drawApprovals(set, view);
+      drawPrepared(set, view);
       drawAudit(set, desk.audited().report);
       for (const one of channels()) drawChannel(set, one);
       drawKeys(set, keys(), view.wall);
@@ -580,6 +585,13 @@ function drawApprovals(set: Setter, { at, records }: StatusView): void {
     const untilAt = Math.min(approval.expiresAt, approval.goesAt ?? approval.expiresAt);
     set('detour_approval_age_seconds', (at - approval.sinceAt) / 1000, { record });
     set('detour_approval_remaining_seconds', (untilAt - at) / 1000, { record });
+  }
+}
+
+function drawPrepared(set: Setter, { records }: StatusView): void {
+  for (const { name, prepared } of records) {
+    if (prepared === null) continue;
+    set('detour_record_prepared', prepared.ready ? 1 : 0, { record: printName(name) });
   }
 }
 

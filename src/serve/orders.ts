@@ -42,14 +42,19 @@ const drillMs = z
   .int('expected whole milliseconds')
   .min(1000, 'expected at least 1 s')
   .max(86_400_000, 'expected at most a day');
+const shortTtl = z
+  .number('expected seconds')
+  .int('expected whole seconds')
+  .min(1, 'expected at least 1 s')
+  .max(3600, 'expected at most 1 h');
 const flag = z.boolean('expected true or false');
 const dryRun = flag.optional();
 const approvalId = line('the id of a decision that waits', 64);
 
 function expected({ code }: { readonly code: string }): string {
   return code === 'invalid_union'
-    ? 'expected switch, adopt, pin, unpin, drain, undrain, freeze, unfreeze, ack, approve, ' +
-        'reject, drill, end-drill, yield, restored, evict, readmit'
+    ? 'expected switch, adopt, pin, unpin, prepare, unprepare, drain, undrain, freeze, unfreeze, ' +
+        'ack, approve, reject, drill, end-drill, yield, restored, evict, readmit'
     : 'expected a command as an object';
 }
 
@@ -78,11 +83,21 @@ function asked<B extends z.ZodType>(by: B) {
       byVendor: flag,
       forMs: drillMs,
       watchMs: drillMs.optional(),
+      prepare: z.literal(false, 'expected false, or nothing').optional(),
       reason,
       by,
       dryRun,
     }),
     z.strictObject({ kind: z.literal('end-drill'), record, by, dryRun }),
+  ] as const;
+}
+
+/** A TTL brought down before a move, and back. */
+function prepared<B extends z.ZodType>(by: B) {
+  const what = { record, by, dryRun };
+  return [
+    z.strictObject({ kind: z.literal('prepare'), ...what, ttl: shortTtl, forMs: drillMs, reason }),
+    z.strictObject({ kind: z.literal('unprepare'), ...what, reason: reason.optional() }),
   ] as const;
 }
 
@@ -125,6 +140,7 @@ function commandsBy<B extends z.ZodType>(by: B) {
       }),
       z.strictObject({ kind: z.literal('pin'), record, reason, by, forMs, dryRun }),
       z.strictObject({ kind: z.literal('unpin'), record, reason: reason.optional(), by, dryRun }),
+      ...prepared(by),
       z.strictObject({
         kind: z.literal('drain'),
         what: word,

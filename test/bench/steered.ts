@@ -2,11 +2,13 @@
 // the built daemon that steers one record a pair at a real BIND (RFC 2136), as a user would run it.
 // Bounded in number and time by whoever uses it; everything ends with `stop`.
 
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { newKey, startBind } from '../parts/bind.ts';
-import { socketOf, startDaemon, stopChild, until } from '../parts/program.ts';
+import { main, socketOf, startDaemon, stopChild, until } from '../parts/program.ts';
 import { Origin } from './origin.ts';
 import type { Peer, Resource } from './peers.ts';
 
@@ -47,7 +49,12 @@ export async function openPairs(net: number, count: number, port = 0): Promise<P
 /** The daemon over three independent paths, as its policy says; its records are rN.gslb.test. */
 export async function startSteered(
   pairs: Pairs,
-  how: { readonly ttlSeconds: number; readonly policy?: string },
+  how: {
+    readonly ttlSeconds: number;
+    readonly policy?: string;
+    /** Every record is prepared, and caches hold nothing longer, before it is given back. */
+    readonly prepared?: boolean;
+  },
 ): Promise<Peer & { readonly dns: number }> {
   const directory = await mkdtemp(join(tmpdir(), 'detour-bench-'));
   const key = newKey('detour');
@@ -126,6 +133,16 @@ policy: { ${how.policy ?? 'interval: 1s, hold: false'}, timeout: 1s, confirm: 25
       );
       return visible! >= resources.length && up! >= 2 * resources.length;
     });
+    if (how.prepared === true) {
+      const run = promisify(execFile);
+      for (const { name } of resources) {
+        const order = ['prepare', `${name}.gslb.test`, '--reason', 'bench'];
+        await run(process.execPath, [main, ...order, '--socket', socketOf(directory)]);
+      }
+      await until('prepared, and the old TTL over', ttl * 1000 + 60_000, () => {
+        return (daemon.out().match(/prepared: whoever/g) ?? []).length >= resources.length;
+      });
+    }
   } catch (error) {
     await stop();
     throw error;

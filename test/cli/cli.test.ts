@@ -756,6 +756,15 @@ test('every other order reaches the daemon as typed, by the user who gave it', a
       ['pin', www, '--reason', 'r', '--for', 'unlimited'],
       { kind: 'pin', record: name, reason: 'r', by, forMs: null },
     ],
+    [
+      ['prepare', www, '--reason', 'r'],
+      { kind: 'prepare', record: name, reason: 'r', by, ttl: 5, forMs: 3_600_000 },
+    ],
+    [
+      ['prepare', www, '--reason', 'r', '--ttl', '20s', '--for', '10m'],
+      { kind: 'prepare', record: name, reason: 'r', by, ttl: 20, forMs: 600_000 },
+    ],
+    [['prepare', www, '--undo'], { kind: 'unprepare', record: name, by }],
     [['unpin', www], { kind: 'unpin', record: name, by }],
     [['unpin', www, '--reason', 'r'], { kind: 'unpin', record: name, reason: 'r', by }],
     [
@@ -1076,6 +1085,7 @@ const order = {
   freeze: ['freeze', '--reason', 'r'],
   unfreeze: ['unfreeze', www],
   pin: ['pin', www, '--reason', 'r'],
+  prepare: ['prepare', www, '--reason', 'r'],
   unpin: ['unpin', www],
   ack: ['ack', www],
   yield: ['yield'],
@@ -1123,7 +1133,7 @@ test('what moves or overwrites is shown and asked for on a terminal, and only th
   for (const [kind, argv] of Object.entries(order)) {
     desk.reply = ({ dryRun }) => (dryRun ? moving : { exit: 0, message: 'done' });
     desk.commands.length = 0;
-    const asks = !['freeze', 'pin', 'yield'].includes(kind);
+    const asks = !['freeze', 'pin', 'prepare', 'yield'].includes(kind);
     const [no, questions] = asking(false);
     const refused = await run(argv, no);
     assert.deepEqual([refused.exit, questions.length], asks ? [1, 1] : [0, 0], kind);
@@ -1360,15 +1370,18 @@ test('a drill tells the daemon that a check can fail, and refuses one that canno
 
 test('a live drill that is waited for ends with a line a vendor', async () => {
   const was = desk.view;
-  const part = (provider: string) => ({ provider, writtenMs: 80, visibleMs: 103 });
+  const part = (provider: string, ttl?: number) => ({
+    ...{ provider, writtenMs: 80, visibleMs: 103 },
+    ...(ttl === undefined ? {} : { ttl }),
+  });
   const lastDrill = {
     ...{ id: 'd', result: 'passed' as const, from: 'hangzhou', to: 'tokyo', byVendor: true },
     ...{
       at: 0,
       ms: 3000,
       sentence: 'back on hangzhou',
-      parts: [part('cf'), part('r53')],
-      back: [],
+      parts: [part('cf', 60), part('r53')],
+      back: [part('cf', 5)],
     },
   } as const;
   desk.view = { ...was, records: was.records.map((one) => ({ ...one, lastDrill })) };
@@ -1378,10 +1391,12 @@ test('a live drill that is waited for ends with a line a vendor', async () => {
     ...['--socket', socket],
   ]);
   assert.equal(ran.exit, 0);
-  const rows = ['  cf   written 80 ms, visible 103 ms', '  r53  written 80 ms, visible 103 ms', ''];
-  assert.deepEqual(ran.out.split('\n').slice(-4), [
+  assert.deepEqual(ran.out.split('\n').slice(-5), [
     'passed after 3.0 s: back on hangzhou',
-    ...rows,
+    '  cf   out:  written 80 ms, visible 103 ms, then caches keep the old answer up to 60 s',
+    '  r53  out:  written 80 ms, visible 103 ms',
+    '  cf   back: written 80 ms, visible 103 ms, then caches keep the old answer up to 5 s',
+    '',
   ]);
   desk.view = was;
 });

@@ -131,6 +131,7 @@ export function record(more: Partial<RecordView> = {}): RecordView {
     decidedAt: at - 11_520_000,
     switching: false,
     pin: null,
+    prepared: null,
     freeze: null,
     drill: null,
     lastDrill: null,

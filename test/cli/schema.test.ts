@@ -227,6 +227,7 @@ test('the shapes hold what the program prints', async () => {
     ['adopt', [www, 'tokyo', '--dry-run']],
     ['pin', [www, ...why]],
     ['unpin', [www]],
+    ['prepare', [www, ...why]],
     ['drain', ['aliyun', ...why]],
     ['undrain', ['aliyun']],
     ['evict', ['ali', ...why, '--dry-run']],

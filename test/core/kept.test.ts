@@ -23,6 +23,7 @@ test('a document that was committed never changes afterwards, whatever happens',
   const commands: readonly Command[] = [
     { kind: 'pin', record: www, ...why, forMs: 5_000 },
     { kind: 'unpin', record: www, by },
+    { kind: 'prepare', record: www, ...why, ttl: 5, forMs: 4_000 },
     { kind: 'freeze', record: www, ...why },
     { kind: 'unfreeze', record: www, by },
     { kind: 'freeze', record: null, ...why },

@@ -469,6 +469,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     return { ...say, kind: 'switch' as const, forMs: 60_000, dryRun: false, ...c };
   }),
   fc.constant({ ...say, kind: 'unpin' as const }),
+  fc.constant({ ...say, kind: 'unprepare' as const }),
+  fc
+    .record({ ttl: fc.integer({ min: 1, max: 90 }), forMs: fc.integer({ min: 1000, max: 60_000 }) })
+    .map((how) => ({ ...say, kind: 'prepare' as const, ...how })),
   fc
     .record({ reject: fc.boolean(), dryRun: fc.boolean() })
     .map((how) => ({ ...say, kind: 'ack' as const, ...how })),

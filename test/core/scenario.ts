@@ -197,6 +197,11 @@ class Player {
         // What one reading or one writing has room for.
         for (const v of vendors(w!, first)) v.atOnce = Number(second);
         return;
+      case 'least':
+        // The least TTL of a vendor; `silent`: it says so only by refusing less.
+        for (const v of vendors(w!, first))
+          v.least = { ttl: Number(second), says: third !== 'silent' };
+        return;
       case 'tally':
         this.#tallies = true;
         return;
@@ -234,6 +239,14 @@ class Player {
       case 'maintain':
         // The windows of maintenance that are open from now on: of origins, and of records by `www`.
         return this.#maintain(words);
+      case 'soon':
+        // A window of an origin is about to open.
+        return w!.send({
+          ...{ kind: 'maintained', origins: {}, records: {} },
+          soon: {
+            [first]: { window: 'Sun 02:00-04:00', fromAt: w!.state.now + parseDuration(second)! },
+          },
+        });
       case 'lease':
         return w!.send({ kind: 'lease', held: first === 'held', term: Number(second ?? 1) });
       case 'reload':
@@ -245,6 +258,7 @@ class Player {
         if (first === 'calls') return this.#showCalls();
         if (first === 'lanes') return this.#showLanes();
         if (first === 'ttl') return this.#showTtl();
+        if (first === 'prepared') return this.#showPrepared();
         if (first === 'rates') return this.#showRates();
         if (first === 'stands') return this.#showStands();
         return first === 'clouds' ? this.#showClouds() : this.#show();
@@ -347,6 +361,24 @@ class Player {
     }
   }
 
+  /** How far a short TTL is, as readers are shown it. */
+  #showPrepared(): void {
+    this.#showTtl();
+    const seen = view(this.#w.state, { version: 'test', reload: null });
+    for (const { prepared: p } of seen.records) {
+      const after = (at: number | null) => (at === null ? 'not known' : `in ${at - seen.at} ms`);
+      if (p === null) this.#said.push('not prepared');
+      else {
+        this.#said.push(
+          `${p.ready ? 'ready' : `ready ${after(p.readyAt)}`}, ends ${after(p.untilAt)}`,
+        );
+        for (const { provider, from, ttl, readyAt } of p.parts) {
+          this.#said.push(`  ${provider} ${from} -> ${ttl} s, ${after(readyAt)}`);
+        }
+      }
+    }
+  }
+
   /** The keys of the notices that are open. */
   #showOpen(): void {
     this.#collect();
@@ -443,6 +475,11 @@ function commandOf(verb: string, first: string, second: string, words: string[])
     }
     case 'pin':
       return { kind: verb, record: WWW, reason, forMs, ...said };
+    case 'prepare': {
+      const ttl = Number(words.find((x) => x.startsWith('ttl='))?.slice(4) ?? 5);
+      return { kind: verb, record: WWW, reason, ttl, forMs: forWord ? forMs! : 3_600_000, ...said };
+    }
+    case 'unprepare':
     case 'unpin':
     case 'end-drill':
       return { kind: verb, record: WWW, ...said };
@@ -450,7 +487,13 @@ function commandOf(verb: string, first: string, second: string, words: string[])
       const watch = words.find((x) => x.startsWith('watch='))?.slice(6);
       const watchMs = watch === undefined ? {} : { watchMs: parseDuration(watch)! };
       const target = first === undefined || first.includes('=') ? null : first;
-      const how = { target, byVendor: has('by-vendor'), forMs: forWord ? forMs! : 30_000 };
+      const plain = has('no-prepare') ? { prepare: false as const } : {};
+      const how = {
+        target,
+        byVendor: has('by-vendor'),
+        forMs: forWord ? forMs! : 30_000,
+        ...plain,
+      };
       return { kind: verb, record: wwwOf(words), reason, ...how, ...watchMs, ...said };
     }
     case 'ack':

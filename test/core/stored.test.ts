@@ -11,7 +11,7 @@ import { shifted, storedProblem } from '../../src/core/stored.ts';
 /** Numbers that are no times, by the name of the field. */
 const noTimes = new Set([
   ...['afterMs', 'epoch', 'epochMax', 'pinMs', 'since', 'term'],
-  ...['forMs', 'ms', 'visibleMs', 'watchMs', 'writeMs', 'writtenMs'],
+  ...['forMs', 'from', 'ms', 'ttl', 'visibleMs', 'watchMs', 'writeMs', 'writtenMs'],
 ]);
 
 const marker: Required<Marker> = {
@@ -26,10 +26,11 @@ const marker: Required<Marker> = {
   mac: 'm',
 };
 const freeze: Required<Freeze> = { reason: 'r', by: 'me', sinceAt: 101, untilAt: 102 };
-const parts = [{ provider: 'cf', writtenMs: 1, visibleMs: 2 }];
+const parts = [{ provider: 'cf', writtenMs: 1, visibleMs: 2, ttl: 3 }];
 const drill: Required<Drill> = {
   ...{ id: 'x', from: 'a', to: 'b', stage: 'away', byVendor: true, watchMs: 3, forMs: 4 },
   ...{ reason: 'r', by: 'me', asked: null, sinceAt: 113, stageAt: 114, trouble: null, parts },
+  ttl: 5,
 };
 const run: Required<DrillRun> = {
   ...{ id: 'x', result: 'passed', from: 'a', to: 'b', byVendor: true, at: 116, ms: 5 },
@@ -68,6 +69,18 @@ const record: Required<RecordDoc> = {
     ...{ answer: 'go', answeredAt: 116, detail: '' },
   },
   drill,
+  prepared: {
+    ...{
+      ttl: 5,
+      reason: 'r',
+      by: 'me',
+      asked: 'operator',
+      sinceAt: 118,
+      untilAt: 119,
+      ready: false,
+    },
+    parts: { cf: { from: 60, ttl: 5, at: 120 } },
+  },
   turns: { order: ['cf', 'r53'], openedAt: { cf: 115 }, watchMs: 6 },
 };
 const drain: Required<Drain> = { ...freeze, what: 'a' };
@@ -107,7 +120,7 @@ test('every time in a document that decides is moved, and no other number', () =
   }
   // Those above 100 are the times: all of them are there.
   const times = [...numbers(docs['record/www.example.net.'])].filter(([, n]) => n > 100 && n < 200);
-  assert.equal(times.length, 21);
+  assert.equal(times.length, 23);
 });
 
 test('there and back is what it was, and what comes out is what Detour writes', () => {

@@ -81,6 +81,8 @@ export interface Vendor {
     | `slow=${number}`;
   /** Zones of it that are in trouble, or single names; a zone is a name without its first label. */
   readonly sick: Map<Name, 'deleted' | 'denied' | 'unavailable' | 'hang' | 'hang-write'>;
+  /** The least TTL that it takes, in seconds, and whether a reading says so. */
+  least: { readonly ttl: number; readonly says: boolean } | null;
   /** Records that one reading, or one writing, has room for. */
   atOnce: number;
   /** What its name servers do. */
@@ -175,6 +177,7 @@ export class World {
         dns: 'ok',
         stale: new Map(),
         sick: new Map(),
+        least: null,
         atOnce: Number.POSITIVE_INFINITY,
         reads: 0,
         writes: 0,
@@ -457,7 +460,8 @@ export class World {
         if (i >= v.atOnce) return { kind: 'not-asked' };
         const seen = seenOf(this.held(v.name, name));
         const proofs = this.proofs(name, seen.markers, seen.cnames[0]?.value);
-        const value = { ...seen, ...proofs };
+        const floor = v.least?.says === true ? { ttlMin: v.least.ttl } : {};
+        const value = { ...seen, ...floor, ...proofs };
         return zoneFault(v, name, 'read') ?? { kind: 'answered', value };
       });
     });
@@ -495,7 +499,10 @@ export class World {
       const cure = 'publish takes a TTL per provider';
       return ofRecord({ kind: 'rejected', detail: 'TTL below the floor', cure });
     }
-    const { proofs: _, ...from } = c.from;
+    if (v.least !== null && c.to.ttl < v.least.ttl) {
+      return ofRecord({ kind: 'rejected', detail: `no TTL under ${v.least.ttl}` });
+    }
+    const { proofs: _, ttlMin: _least, ...from } = c.from;
     const { marker, cname } = c.to;
     const signed = this.keys?.sign(c.name, cname, marker) ?? marker;
     const written = writeTo(v.records, { ...c, from, to: { ...c.to, marker: signed } });

@@ -3,8 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseSchedule } from '../../src/config/windows.ts';
+import { parseSchedule, parseWindow } from '../../src/config/windows.ts';
 import { standingOf } from '../../src/drill/due.ts';
+import { createMaintenance } from '../../src/drill/maintenance.ts';
 import { createSteadyWall } from '../../src/drill/steady.ts';
 import { HandClock } from '../parts/hand-clock.ts';
 import { DrillWorld, WWW } from './world.ts';
@@ -51,6 +52,28 @@ test('small steps are followed, and never back', () => {
     assert.ok(wall() >= last);
     last = wall();
   }
+});
+
+test('what of an origin opens within the hour is told before, once', async () => {
+  const clock = new HandClock();
+  const told: object[] = [];
+  const origins = { a: [parseWindow('Thu 01:30-01:32')!] };
+  const maintenance = createMaintenance({
+    config: () => ({ maintenance: { origins, records: {} }, timezone: 'UTC' }),
+    ...{ clock, wall: () => clock.wall() },
+    tell: ({ origins: open, soon }) => told.push([Object.keys(open), Object.keys(soon)]),
+  });
+  maintenance.start();
+  await clock.advance(29 * minute);
+  assert.deepEqual(told, []);
+  await clock.advance(70 * minute);
+  maintenance.close();
+  const [before, open, after] = [
+    [[], ['a']],
+    [['a'], []],
+    [[], []],
+  ];
+  assert.deepEqual(told, [before, open, after]);
 });
 
 /** The clock by hand begins at 2026-01-01 00:00 UTC, a Thursday. */

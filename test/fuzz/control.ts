@@ -49,6 +49,7 @@ const commands: readonly { readonly kind: string; readonly [field: string]: unkn
   { kind: 'adopt', record: 'www.gslb.example.net', target: 'tokyo', create: true, by: 'ann' },
   { kind: 'pin', record: 'www.gslb.example.net', reason: 'a reason', by: 'ann', forMs: null },
   { kind: 'unpin', record: 'www.gslb.example.net.', by: 'ann' },
+  { kind: 'prepare', record: 'www', reason: 'a reason', by: 'ann', ttl: 5, forMs: 60_000 },
   { kind: 'drain', what: 'tokyo', reason: 'a reason', by: 'ann' },
   { kind: 'undrain', what: 'tokyo', by: 'ann' },
   { kind: 'freeze', record: null, reason: 'a reason', by: 'ann' },
@@ -362,6 +363,9 @@ const isWait: Field = (v) => v === null || (Number.isSafeInteger(v) && (v as num
 /** As it was typed: which one is meant is for the core to say. */
 const isTyped = isLine(256);
 const [record, by, reason, word] = [isTyped, isLine(64), isLine(500), isLine(128)];
+const isShort: Field = (v) =>
+  Number.isSafeInteger(v) && (v as number) >= 1 && (v as number) <= 3600;
+const isDay: Field = (v) => v !== null && isWait(v) && (v as number) <= 86_400_000;
 const either: Field = (v) => v === null || isTyped(v);
 
 /** Written apart from the code under test. */
@@ -370,6 +374,8 @@ const shapes: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
   adopt: { record, target: word, create: isFlag, by },
   pin: { record, reason, by, forMs: isWait },
   unpin: { record, by },
+  prepare: { record, reason, by, ttl: isShort, forMs: isDay },
+  unprepare: { record, by },
   drain: { what: word, reason, by },
   undrain: { what: word, by },
   freeze: { record: either, reason, by },
@@ -382,6 +388,7 @@ const shapes: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
 /** What a command may bear besides. */
 const besides: Readonly<Record<string, Readonly<Record<string, Field>>>> = {
   adopt: { reason },
+  unprepare: { reason },
   drain: { forMs: isWait },
   freeze: { forMs: isWait },
 };

@@ -106,14 +106,50 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a vendor that refuses a short TTL is not switched either',
+    rule: 7,
+    by: '182-prepare-floors',
+    edits: [
+      {
+        file: cell,
+        find: `if (!isRefused || to.ttl >= cell.ttl || cell.keepsTtl) return false;`,
+        replace: `if (!isRefused || to.ttl >= 0 || cell.keepsTtl) return false;`,
+      },
+    ],
+  },
+  {
+    name: 'what is prepared is called ready while caches hold the old TTL',
+    rule: 29,
+    by: '181-prepare',
+    edits: [
+      {
+        file: 'src/core/ttl.ts',
+        find: 'at + (ttl < from ? from * 1000 : 0);',
+        replace: 'at + (ttl < from ? 0 : 0);',
+      },
+    ],
+  },
+  {
+    name: 'what comes home from a drill bears the short TTL',
+    rule: 0,
+    by: '184-drill-ttl',
+    edits: [
+      {
+        file: 'src/core/ttl.ts',
+        find: `return stage === 'going' || stage === 'away' || stage === 'ending' ? ttl : null;`,
+        replace: `return stage === 'confirming' ? null : ttl;`,
+      },
+    ],
+  },
+  {
     name: 'a TTL that somebody edited is not noticed',
     rule: 27,
     by: '128-ttl-edited',
     edits: [
       {
         file: lane,
-        find: `cell.visibleAt !== null && isRetimed(cell, answers)`,
-        replace: `cell.visibleAt === null && isRetimed(cell, answers)`,
+        find: `cell.visibleAt !== null && isRetimed(state, r, cell, answers)`,
+        replace: `cell.visibleAt === null && isRetimed(state, r, cell, answers)`,
       },
     ],
   },
@@ -1862,11 +1898,11 @@ function laneWorks`,
         find: `  if (r.config.mode !== 'observe') converge(state, r, cell, true);
 }
 
-/** How`,
+/** Asks DNS`,
         replace: `  converge(state, r, cell, true);
 }
 
-/** How`,
+/** Asks DNS`,
       },
     ],
   },
@@ -6878,8 +6914,8 @@ function laneWorks`,
     edits: [
       {
         file: 'src/core/objective.ts',
-        find: 'ttlMs: 1000 * (cell.seen?.ttl ?? cell.ttl),',
-        replace: 'ttlMs: 0 * (cell.seen?.ttl ?? cell.ttl),',
+        find: 'ttlMs: 1000 * shownFor(state, r, cell),',
+        replace: 'ttlMs: 0 * shownFor(state, r, cell),',
       },
     ],
   },

@@ -50,6 +50,7 @@ async function start(strength: Strength): Promise<Account> {
   const vendor = new SimVendor('sim', strength, wire, now, {
     zones: [zone, second],
     ttlMin: 60,
+    saysTtlMin: true,
     lagMs: [1, 20],
     staleMs: 60_000,
     hasLines: strength === 'weak',

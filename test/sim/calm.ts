@@ -15,8 +15,16 @@ interface Patient {
   isOurs(name: Name, text: string, values: readonly (Name | null)[]): boolean;
 }
 
+/** No configuration and no hand has a TTL as short as what is prepared has, in seconds. */
+const SHORT_BELOW = 25;
+
 /** What is not in step with the leader, in words; empty when everything is. */
-export function behind(leader: Replica | null, vendors: ReadonlyMap<string, SimVendor>): string[] {
+export function behind(
+  leader: Replica | null,
+  vendors: ReadonlyMap<string, SimVendor>,
+  /** What is prepared is known to all who lead: one alone, or a group. */
+  isShared = true,
+): string[] {
   if (leader === null) return ['nobody leads'];
   const { records } = leader.config;
   const behind: string[] = [];
@@ -31,6 +39,7 @@ export function behind(leader: Replica | null, vendors: ReadonlyMap<string, SimV
       const vendor = vendors.get(provider)!;
       const wrong = (stand = NOTHING) =>
         stand.cname?.value !== r.cname ||
+        (isShared && r.prepared === null && stand.cname.ttl < SHORT_BELOW) ||
         leftBehind(records[r.name], provider, stand, r.cname).length > 0 ||
         stand.texts.length !== 1 ||
         !stand.texts[0]!.value.includes(` epoch=${r.epoch} id=${r.switchId} `);

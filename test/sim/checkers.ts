@@ -777,7 +777,10 @@ export class Checkers implements Watcher {
   #retimes(r: Replica, name: Name, provider: string, { seen }: Reading): void {
     const publish = r.config.records[name]?.publish.find((p) => p.provider === provider);
     const isTimed = seen.cnames.every((c) => c.ttl === publish?.ttl);
-    if (publish === undefined || !isTimed) return;
+    // A shorter one is wanted of what is prepared, or away in a drill.
+    const now = r.controller?.status().records.find((one) => one.name === name);
+    const isShort = now === undefined || now.prepared !== null || now.drill !== null;
+    if (publish === undefined || !isTimed || isShort) return;
     this.fail('rule-27-mends-end', `${r.name} at ${provider}: ${name} is as it should be`);
   }
 
@@ -1217,10 +1220,7 @@ export class Checkers implements Watcher {
     };
     if (!isUnfit(d.to)) return;
     const view = r.controller?.status().records.find(({ name }) => name === record.name);
-    // Nobody fails back to what is less preferred than what is left.
-    const place = record.targets.findIndex(({ origin }) => origin === d.from);
-    const all = d.why === 'failback' ? record.targets.slice(0, place) : record.targets;
-    const others = all.filter(({ origin, cname }) => {
+    const others = record.targets.filter(({ origin, cname }) => {
       const isDrained = view?.targets.find((t) => t.origin === origin)?.drained !== false;
       const isBroken = at - (broken.get(cname) ?? Number.NEGATIVE_INFINITY) < 11_000;
       const isUp = health.get(origin)?.health === 'up' && !isDrained && !isBroken;

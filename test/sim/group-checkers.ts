@@ -55,6 +55,7 @@ interface RecordDoc {
   readonly epochMax: number;
   readonly pin: Pin | null;
   readonly freeze: Omit<Hold, 'heldAt'> | null;
+  readonly prepared: Omit<Hold, 'heldAt'> | null;
 }
 
 interface Order {
@@ -325,6 +326,7 @@ export class GroupCheckers implements Watcher {
     if (value === null) return this.#released(name);
     const doc = value as unknown as RecordDoc;
     this.#held(`freeze ${name}`, doc.freeze);
+    this.#held(`prepare ${name}`, doc.prepared);
     const pin = doc.pin;
     // What a marker tells of is another pin with another marker, though its words are the same.
     const isOrder = pin === null || this.#orders.has(pin.reason);
@@ -341,7 +343,7 @@ export class GroupCheckers implements Watcher {
   /** A record that left the configuration is let go, and what held it with it: its epoch alone stays. */
   #released(name: Name): void {
     if (this.#m.etcd.peek(`${PREFIX}doc/epoch/${name}`) === null) return;
-    for (const key of [`freeze ${name}`, `pin ${name}`]) {
+    for (const key of [`freeze ${name}`, `pin ${name}`, `prepare ${name}`]) {
       const was = this.#holds.get(key);
       if (was !== undefined) this.#over.add(`${key} ${was.reason}`);
       this.#holds.delete(key);
@@ -413,6 +415,7 @@ export class GroupCheckers implements Watcher {
     const frees: Readonly<Record<string, readonly Command['kind'][]>> = {
       pin: ['unpin', 'switch', 'ack', 'adopt'],
       freeze: ['unfreeze'],
+      prepare: ['unprepare'],
       drain: ['undrain'],
     };
     const said = [...this.#orders.values()].some(({ command: c, saidAt }) => {

@@ -28,7 +28,7 @@ import { drawGroup, type GroupPlan, MEMBERS, ofReplica } from './group-draw.ts';
 import { type GroupSite, groupFaults } from './group-faults.ts';
 import { Net, type Post, SimEyes } from './group-wire.ts';
 import { heldSeed, holdConnections } from './held.ts';
-import { drawDrill, drawOrder } from './orders.ts';
+import { drawDrill, drawOrder, drawPrepare } from './orders.ts';
 import { Replica, type Shared, type Told } from './replica.ts';
 import { SimVendor, type Wire } from './vendors.ts';
 import type { Report } from './world.ts';
@@ -58,6 +58,8 @@ const BACKUP_EVERY_MS = 60_000;
 const BACKUPS_KEPT = 5;
 const OTHER = 0x5bd1e995;
 const DRILLS = 0x2545f491;
+const PREPARES = 0x7f4a7c15;
+const PREPARE_MS = 120_000;
 const DRILLS_FROM_MS = 60_000;
 
 export async function runGroup(seed: number, options: GroupOptions = {}): Promise<Report> {
@@ -70,6 +72,7 @@ class GroupWorld {
   readonly #chance: Chance;
   readonly #other: Chance;
   readonly #drills: Chance;
+  readonly #prepares: Chance;
   readonly #plan: GroupPlan & { readonly drillEveryMs: number | null };
   readonly #keys: Keyring;
   readonly #seal: Seal;
@@ -97,6 +100,7 @@ class GroupWorld {
     this.#chance = chance;
     this.#other = new Chance(seed ^ OTHER);
     this.#drills = new Chance(seed ^ DRILLS);
+    this.#prepares = new Chance(seed ^ PREPARES);
     const plan = withCrowds(withDrills(drawGroup(chance), this.#drills));
     this.#plan = plan;
     this.#keys = createKeyring([plan.key]);
@@ -137,6 +141,7 @@ class GroupWorld {
       this.#begin();
       const ends = this.#scheduleFaults();
       this.#timeline.later(DRILLS_FROM_MS, () => this.#drill());
+      this.#timeline.later(this.#prepares.wait(PREPARE_MS), () => this.#prepare());
       await this.#runUntil(this.#plan.durationMs);
       this.#faultsOver = true;
       for (const end of ends) end();
@@ -165,7 +170,7 @@ class GroupWorld {
 
   #makeVendors(wire: Wire): ReadonlyMap<string, SimVendor> {
     const options = {
-      ...{ zones: ['gslb.test.', 'edge.test.'], ttlMin: null },
+      ...{ zones: ['gslb.test.', 'edge.test.'], ttlMin: null, saysTtlMin: false },
       ...{ lagMs: [1, 300] as const, staleMs: 20_000 },
     };
     return new Map(
@@ -382,6 +387,17 @@ class GroupWorld {
     const c = this.#drills;
     c.pick(this.#replicas).command(drawDrill(c, config), `drill-${++this.#orders}`);
     this.#timeline.later(c.wait(drillEveryMs), () => this.#drill());
+  }
+
+  /** A TTL that is brought down or given back, at any door. */
+  #prepare(): void {
+    if (this.#faultsOver) return;
+    const c = this.#prepares;
+    const said = drawPrepare(c, this.#plan.config);
+    const id = `prepare-${++this.#orders}`;
+    const order = 'reason' in said ? ({ ...said, reason: id } as Command) : said;
+    c.pick(this.#replicas).command(order, id);
+    this.#timeline.later(c.wait(PREPARE_MS), () => this.#prepare());
   }
 
   #operate(): void {

@@ -37,6 +37,14 @@ export function drawOrder(c: Chance, config: CoreConfig): Command {
   }
 }
 
+/** A TTL that is brought down before a move, or given back. */
+export function drawPrepare(c: Chance, config: CoreConfig): Command {
+  const base = { record: c.pick(Object.values(config.records)).name, by: 'ann' };
+  if (c.is(0.3)) return { kind: 'unprepare', ...base };
+  const how = { ttl: c.int(1, 20), forMs: c.spread(10_000, 3_600_000) };
+  return { kind: 'prepare', ...base, ...how, reason: 'because' };
+}
+
 /** A live drill, sometimes ended before its time. */
 export function drawDrill(c: Chance, config: CoreConfig): Command {
   const { name, targets } = c.pick(Object.values(config.records));

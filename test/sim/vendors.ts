@@ -113,6 +113,8 @@ export interface VendorOptions {
   /** None within another. */
   readonly zones: readonly Name[];
   readonly ttlMin: number | null;
+  /** A reading says so; else only the refusal of less does. */
+  readonly saysTtlMin: boolean;
   /** How long a server takes to give what was changed. */
   readonly lagMs: readonly [least: number, most: number];
   /** A reading by `stale-read` gives what stood before the last change for so long after it. */
@@ -654,6 +656,9 @@ function seenOf(name: Name, vendor: SimVendor, stand: Stand): Seen {
       ...Object.entries(lines).map(([line, of]) => ({ ...plain(of), line })),
     ],
     markers: texts.map((t) => t.value),
+    ...(vendor.options.saysTtlMin && vendor.options.ttlMin !== null
+      ? { ttlMin: vendor.options.ttlMin }
+      : {}),
     refusal,
     ref,
   };

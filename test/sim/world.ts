@@ -16,7 +16,7 @@ import { beginHand } from './hands.ts';
 import { heldSeed, holdConnections } from './held.ts';
 import { Lease, SimCoordinator, single } from './lease.ts';
 import { endLines, holdLines, meddle } from './lines.ts';
-import { drawDrill, drawOrder } from './orders.ts';
+import { drawDrill, drawOrder, drawPrepare } from './orders.ts';
 import { drawAnswer } from './people.ts';
 import { Replica, type Shared } from './replica.ts';
 import { SimVendor } from './vendors.ts';
@@ -76,6 +76,7 @@ const PEOPLE = 0x2545f491;
 const DRILLS = 0x61c88647;
 const AUDITS = 0x1b873593;
 const LINES = 0x3c6ef372;
+const PREPARES = 0x7f4a7c15;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<Report> {
   const world = new World(seed, options);
@@ -92,6 +93,8 @@ class World {
   readonly #answered: string[] = [];
   readonly #drills: Chance;
   readonly #audits: Chance;
+  /** Of TTLs that are brought down, and of vendors that do not take every one. */
+  readonly #prepares: Chance;
   /** Of what is done to single lines; null: there are none. */
   readonly #lines: Chance | null;
   readonly #keys: Keyring | null;
@@ -114,6 +117,7 @@ class World {
     this.#people = options.people ? new Chance(seed ^ PEOPLE) : null;
     this.#drills = new Chance(seed ^ DRILLS);
     this.#audits = new Chance(seed ^ AUDITS);
+    this.#prepares = new Chance(seed ^ PREPARES);
     this.#lines = options.lines ? new Chance(seed ^ LINES) : null;
     const draws = { drills: this.#drills, people: this.#people, lines: this.#lines };
     this.#plan = drawPlan(chance, this.#other, draws, options.thief ?? false);
@@ -135,7 +139,8 @@ class World {
       Object.entries(this.#plan.vendors).map(([name, strength]) => {
         const vendor = new SimVendor(name, strength, wire, now, {
           zones: ['gslb.test.', 'edge.test.'],
-          ttlMin: null,
+          ttlMin: this.#prepares.pick([null, null, 10, 30]),
+          saysTtlMin: this.#prepares.is(0.5),
           lagMs: [1, 300],
           staleMs: 20_000,
           unfenced: options.sabotage?.unfenced ?? false,
@@ -197,6 +202,7 @@ class World {
       }
       const ends = this.#scheduleFaults();
       this.#timeline.later(MINUTE, () => this.#drill());
+      this.#timeline.later(this.#prepares.wait(2 * MINUTE), () => this.#prepare());
       this.#timeline.later(20_000, () => this.#audit());
       holdConnections(new Chance(heldSeed(this.#seed)), {
         ...{ truth: this.#truth, replicas: this.#replicas, isOver: () => this.#faultsOver },
@@ -330,6 +336,28 @@ class World {
     this.#timeline.later(this.#drills.wait(drillEveryMs), () => this.#drill());
   }
 
+  /** Now and then a TTL is brought down, or a window of maintenance is about to open. */
+  #prepare(): void {
+    if (this.#faultsOver) return;
+    const c = this.#prepares;
+    const { config } = this.#plan;
+    if (c.is(0.7)) this.#leader()?.command(drawPrepare(c, config));
+    else {
+      const soon = { window: 'soon', fromAt: 0 };
+      for (const r of this.#replicas) {
+        if (!r.isLive || r.process.isPaused) continue;
+        const fromAt = r.process.now() + c.spread(1000, 5 * MINUTE);
+        const origin = c.pick(Object.keys(config.origins));
+        r.controller!.maintained({
+          origins: {},
+          records: {},
+          soon: { [origin]: { ...soon, fromAt } },
+        });
+      }
+    }
+    this.#timeline.later(c.wait(2 * MINUTE), () => this.#prepare());
+  }
+
   /** Audits, each replica's own: which targets serve the public names of their record. */
   #audit(): void {
     if (this.#faultsOver) return;
@@ -411,6 +439,10 @@ class World {
     return this.#replicas.find((r) => r.name === owner && r.isLive) ?? null;
   }
 
+  #behind(): string[] {
+    return behind(this.#leader(), this.#vendors, this.#lease === null);
+  }
+
   // ------------------------------------------------------------ after
 
   /** All faults are over: alone first, then with a person who does what Detour asks for. */
@@ -434,7 +466,7 @@ class World {
       if (await this.#converges(this.#timeline.now + HELP_EVERY_MS)) return [null, helped];
     }
     if (this.#checkers.found.length === 0) {
-      this.#checkers.fail('rule-16-converges', behind(this.#leader(), this.#vendors).join('; '));
+      this.#checkers.fail('rule-16-converges', this.#behind().join('; '));
     }
     return [null, helped];
   }
@@ -442,8 +474,7 @@ class World {
   async #converges(until: number): Promise<boolean> {
     while (this.#timeline.now < until && this.#checkers.found.length === 0) {
       await this.#runUntil(this.#timeline.now + 1000);
-      if (behind(this.#leader(), this.#vendors).length === 0)
-        return this.#checkers.found.length === 0;
+      if (this.#behind().length === 0) return this.#checkers.found.length === 0;
     }
     return false;
   }
@@ -467,9 +498,7 @@ class World {
         this.#checkers.fail('rule-14-its-own-group-deposes-nobody', `${leader.name}: ${r.name}`);
       }
       for (const p of r.providers) {
-        const isBehind = behind(this.#leader(), this.#vendors).some(
-          (b) => b === `${r.name} at ${p.provider}`,
-        );
+        const isBehind = this.#behind().some((b) => b === `${r.name} at ${p.provider}`);
         if (!isBehind || p.problem !== null || p.stage === 'untouched') continue;
         const where = `${r.name} at ${p.provider} is ${p.stage}: ${p.problem}`;
         this.#checkers.fail('rule-16-converges-or-says-why', where);

@@ -268,6 +268,15 @@ function Details({ live, row, origins, act }: Whole) {
       {row.pin === null ? null : (
         <Held live={live} what={`${say('record.pinned')}: ${row.pin.target}`} held={row.pin} />
       )}
+      {row.prepared == null ? null : (
+        <Held
+          live={live}
+          what={say(row.prepared.ready ? 'record.prepared' : 'record.preparing', {
+            ttl: String(row.prepared.ttl),
+          })}
+          held={row.prepared}
+        />
+      )}
       {row.freeze === null ? null : (
         <Held live={live} what={say('record.frozen')} held={row.freeze} />
       )}

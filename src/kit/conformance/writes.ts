@@ -92,6 +92,19 @@ function moreStory(stage: Stage): void {
     await stage.stands(name, 'b.example.com.', marker(2), 600);
   });
 
+  test('prepared and given back: its TTL goes down to the least there, and up', async () => {
+    const { name } = await stage.begun();
+    const facts = await stage.provider.zone(name, never());
+    assert.ok(facts.ok);
+    const { ttlMin } = facts.value;
+    for (const ttl of [ttlMin ?? 60, 300]) {
+      const from = await stage.see(name);
+      if (from.ttlMin !== undefined) assert.equal(from.ttlMin, ttlMin, 'as its zone says');
+      await stage.make({ name, from, to: { cname: 'a.example.com.', ttl, marker: marker(1) } });
+      await stage.stands(name, 'a.example.com.', marker(1), ttl);
+    }
+  });
+
   for (const [what, bound] of Object.entries(bounds)) {
     test(`the ${what} marker that is ever written comes back whole`, async () => {
       const name = stage.fresh();
