@@ -301,7 +301,7 @@ class TurnTakingProber implements BoundedProber {
         continue;
       }
       call.ask();
-      this.#lookBy(call.guardAt);
+      if (call.isOpen) this.#lookBy(call.guardAt);
       begun++;
     }
     this.#isTurnComing = true;
