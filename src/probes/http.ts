@@ -728,6 +728,8 @@ class Conversation {
 
   /** What has come of an answer that may never end may be enough. */
   async #look(): Promise<void> {
+    // A trip that is over has let go of its connection, which tells nothing more.
+    if (this.#trip.isOver) return this.#over();
     if (this.#isDone || !(await isJudgeable(this.#asked, this.#reply(true)))) return;
     if (!this.#isDone) this.#end(true);
   }

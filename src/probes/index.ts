@@ -327,7 +327,7 @@ class TurnTakingProber implements BoundedProber {
         continue;
       }
       call.ask();
-      this.#lookBy(call.guardAt);
+      if (call.isOpen) this.#lookBy(call.guardAt);
       begun++;
       // Turns are long: what waits would be shed before its own comes.
       if (waitedMs > lateMs) most = lateTurnMost;

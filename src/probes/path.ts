@@ -77,6 +77,11 @@ interface Resuming {
 /** Is handed bytes as they come, to be used before it returns. */
 export type Take = (bytes: Buffer) => void;
 
+/** Where a connection hands its bytes; null: nobody wants them any more. */
+interface Hand {
+  take: Take | null;
+}
+
 /** Why the trip's signal is aborted; made once, because a stack costs a tenth of a plain probe. */
 export const isOver = new Error('the probe is over');
 
@@ -253,6 +258,7 @@ export class Trip {
   /** Made when somebody asks for it: to abort one costs a tenth of a plain probe. */
   #over: AbortController | null = null;
   #isOver = false;
+  #hand: Hand | undefined;
   /** Of the connection in use; TLS adds its own to the one below it. */
   readonly #sockets = new Sockets();
   /** The first thing that went wrong with the connection in use. */
@@ -294,6 +300,10 @@ export class Trip {
     );
   }
 
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Whether nothing stands between this machine and the other end. */
   get isDirect(): boolean {
     return this.#way.spec.kind === 'direct';
@@ -307,11 +317,13 @@ export class Trip {
    */
   connect(to: Destination, take?: Take): Promise<net.Socket> {
     this.hangUp();
+    const hand = take === undefined ? undefined : { take };
+    this.#hand = hand;
     const { spec } = this.#way;
     const literal = to.address ?? (net.isIP(to.host) ? to.host : null);
     if (spec.kind === 'direct' && spec.localAddress === null && literal !== null) {
       this.#peer = printHostPort(literal, to.port);
-      return this.#dialFirst([{ address: literal, family: net.isIP(literal) }], to.port, take);
+      return this.#dialFirst([{ address: literal, family: net.isIP(literal) }], to.port, hand);
     }
     this.#peer = printHostPort(to.host, to.port);
     return this.#noting(async () => {
@@ -325,7 +337,7 @@ export class Trip {
       // The far end dials by itself, so it is given one.
       const first = addresses.find(({ family }) => family === 4) ?? addresses[0]!;
       if (!direct) return this.#through({ host: first.address, port: to.port });
-      const socket = await this.#dialFirst(addresses, to.port, take);
+      const socket = await this.#dialFirst(addresses, to.port, hand);
       if (addresses.length > 1) {
         this.#peer = printHostPort(socket.remoteAddress ?? first.address, to.port);
       }
@@ -463,7 +475,8 @@ export class Trip {
   close(): void {
     this.#isOver = true;
     this.#over?.abort(isOver);
-    this.#sockets.end();
+    this.#sockets.end(this.#hand !== undefined);
+    if (this.#hand !== undefined) this.#hand.take = null;
   }
 
   /** The answer when the deadline has passed. */
@@ -561,7 +574,7 @@ export class Trip {
       const end = (result: Exchange) => {
         clearTimeout(timer);
         signal.removeEventListener('abort', stop);
-        opened.end();
+        opened.end(false);
         resolve(result);
       };
       const stop = () => end({ kind: 'aborted', detail: 'stopped', sent: true });
@@ -619,7 +632,7 @@ export class Trip {
   #dialFirst(
     addresses: readonly HostAddress[],
     port: number,
-    take: Take | undefined,
+    hand: Hand | undefined,
   ): Promise<net.Socket> {
     this.stage = 'connect';
     const from = performance.now();
@@ -627,7 +640,7 @@ export class Trip {
       this.note('connectMs', from);
       if (error !== null) this.#fault ??= error;
     };
-    return this.#dial(addresses, port, this.#sockets, take, ended);
+    return this.#dial(addresses, port, this.#sockets, hand, ended);
   }
 
   /**
@@ -639,13 +652,13 @@ export class Trip {
     addresses: readonly HostAddress[],
     port: number,
     into: Sockets,
-    take?: Take,
+    hand?: Hand,
     ended: (error: unknown) => void = () => {},
   ): Promise<net.Socket> {
     // The trip may have ended while the proxy's name was looked up.
     if (into.isOver) return Promise.reject(isOver);
     if (addresses.length === 1)
-      return this.#dialOne(addresses[0]!.address, port, into, take, ended);
+      return this.#dialOne(addresses[0]!.address, port, into, hand, ended);
     const all = takingTurns(addresses).slice(0, addressesMax);
     // All have begun by the middle of the time there is.
     const headStartMs = Math.min(headStartMost, this.#restMs() / 2 / all.length);
@@ -675,12 +688,12 @@ export class Trip {
         const to = all[trying.length];
         if (to === undefined || into.isOver) return;
         if (trying.length + 1 < all.length) timer = setTimeout(next, headStartMs);
-        const socket = net.connect(this.#connectionTo(to.address, port, take));
+        const socket = net.connect(this.#connectionTo(to.address, port, hand));
         into.add(socket);
         trying.push(socket);
         happens(socket, 'connect', (error) => {
           if (!isOpen) return;
-          const fault = error ?? faultOf(socket, take);
+          const fault = error ?? faultOf(socket, hand);
           if (fault === null) won(socket);
           else lost(fault);
         });
@@ -694,15 +707,15 @@ export class Trip {
     address: string,
     port: number,
     into: Sockets,
-    take: Take | undefined,
+    hand: Hand | undefined,
     ended: (error: unknown) => void,
   ): Promise<net.Socket> {
-    const socket = net.connect(this.#connectionTo(address, port, take));
+    const socket = net.connect(this.#connectionTo(address, port, hand));
     into.add(socket);
     this.#watch(socket);
     return new Promise((resolve, reject) => {
       happens(socket, 'connect', (error) => {
-        const fault = error ?? faultOf(socket, take);
+        const fault = error ?? faultOf(socket, hand);
         ended(fault);
         if (fault === null) resolve(socket);
         else reject(fault);
@@ -710,13 +723,13 @@ export class Trip {
     });
   }
 
-  #connectionTo(host: string, port: number, take: Take | undefined): net.TcpNetConnectOpts {
+  #connectionTo(host: string, port: number, hand: Hand | undefined): net.TcpNetConnectOpts {
     const { spec } = this.#way;
     const options: net.TcpNetConnectOpts = { host, port };
     if (spec.kind === 'direct' && spec.localAddress !== null) {
       options.localAddress = spec.localAddress;
     }
-    if (take !== undefined) options.onread = handing(take);
+    if (hand !== undefined) options.onread = handing(hand);
     return options;
   }
 
@@ -803,9 +816,12 @@ class Sockets {
     for (let top = this.#open.pop(); top !== undefined; top = this.#open.pop()) top.destroy();
   }
 
-  end(): void {
+  /** `isBare`: nothing lies over these connections that would want to know of their end. */
+  end(isBare: boolean): void {
     this.isOver = true;
+    const all = isBare ? [...this.#open] : [];
     this.hangUp();
+    for (const socket of all) letGo(socket);
   }
 
   /** All of them, which are no longer among these. */
@@ -815,6 +831,18 @@ class Sockets {
     return given;
   }
 }
+
+/**
+ * Node keeps what a connection was made of until the next collection of the whole heap, and with it
+ * whatever listens there: a probe's every object, four times as much as the connection.
+ */
+function letGo(socket: net.Socket): void {
+  socket.removeAllListeners();
+  socket.on('error', noNews);
+}
+
+/** Nobody asks any more. */
+function noNews(): void {}
 
 /** A proxy's own trouble, from an error on the way to it or in talking to it. */
 function toldOfProxy(error: unknown, proxy: string, isConnected: boolean): Told {
@@ -856,18 +884,18 @@ export function itself(): Error {
 }
 
 /** Who takes bytes finds out by itself that it met itself: its own words come back. */
-function faultOf(socket: net.Socket, take: Take | undefined): Error | null {
-  return take === undefined && isItself(socket) ? itself() : null;
+function faultOf(socket: net.Socket, hand: Hand | undefined): Error | null {
+  return hand === undefined && isItself(socket) ? itself() : null;
 }
 
 /** What every connection reads into: filled and handed on in one go, so one does for all. */
 const readInto = Buffer.allocUnsafeSlow(65_536);
 
-function handing(take: Take): net.OnReadOpts {
+function handing(hand: Hand): net.OnReadOpts {
   return {
     buffer: readInto,
     callback: (count, bytes) => {
-      take(Buffer.from(bytes.buffer, bytes.byteOffset, count));
+      hand.take?.(Buffer.from(bytes.buffer, bytes.byteOffset, count));
       return true;
     },
   };

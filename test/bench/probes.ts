@@ -27,14 +27,17 @@ import { keepYoung } from '../../src/run/heap.ts';
 import { createMetrics } from '../../src/serve/metrics.ts';
 import { Readers } from '../../src/serve/readers.ts';
 import { coreConfig } from '../core/world.ts';
+import { status } from '../parts/daemon.ts';
 import { createCertificates } from '../parts/listening.ts';
 import { openMemoryStore } from '../parts/memory-store.ts';
 import {
   nodeOptions,
   type RunningLab,
+  socketOf,
   startDaemon,
   startLabProgram,
   stopChild,
+  until,
 } from '../parts/program.ts';
 import {
   absent,
@@ -57,6 +60,7 @@ const TIMEOUT_MS = 1000;
 const LATE_GOAL_MS = 100;
 const CALM_MS = 20_000;
 const WARM_MS = 4000;
+const SETTLE_MS = 120_000;
 /** Until V8 has compiled what is asked often. */
 const PROFILE_WARM_MS = 10_000;
 
@@ -240,6 +244,18 @@ async function theDaemon({ count, port, ca }: Scene): Promise<Peer> {
     await stopChild(daemon.child);
     rmSync(folder, { recursive: true, force: true });
   };
+  // The first verdicts are journalled one by one, each in a commit of its own: that is the start.
+  const isSettled = async () => {
+    if (daemon.child.exitCode !== null) throw new Error(daemon.err());
+    const seen = await status(socketOf(folder));
+    return seen?.origins.every(({ health }) => health === 'up') ?? false;
+  };
+  try {
+    await until('every origin is known to be up', SETTLE_MS, isSettled);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return { name: 'Detour', pids: [daemon.child.pid!], stop };
 }
 
