@@ -119,6 +119,8 @@ const EAGER_SURE = 2;
 /** So much closer than in any other doubt, and no closer than this. */
 const EAGER_FACTOR = 5;
 const EAGER_LEAST_MS = 50;
+/** On a path that loses more than this share, haste gains little and costs certainty. */
+const EAGER_LOSS = 0.1;
 /** More ends within a second are a proxy's or a network's: each is looked at by its own path. */
 const ENDS_APART = 16;
 /** So is each of a check of which so many in turn meant nothing; one is forgotten in so long. */
@@ -425,7 +427,7 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
   if (cs.owed === 0 && !open) return cs.sure > 0 ? askOfEnd(state, cs, config, out) : endBurst(cs);
   const counters = state.config.detector.kind === 'counters' || config.role === 'reference';
   const enough = counters ? couldSettle(cs, config) : isFull(state, cs, judged);
-  let pauseMs = cs.eager > 0 ? eagerMs(config) : config.confirmMs;
+  let pauseMs = pauseOf(state, cs, config);
   if (enough) cs.sure = 0;
   else {
     // A burst thins out as the allowance runs out, and all that ask one place share what is left.
@@ -455,7 +457,7 @@ function askOfEnd(state: State, cs: CheckState, config: CheckConfig, out: Step):
   if (isFree && mayAskOfEnd(cs.rate, state.now)) {
     takeTokens(state.confirm, budget, state.now, 1);
     launchOfBurst(state, cs, config, out);
-    pauseMs = eagerMs(config);
+    pauseMs = pauseOf(state, cs, config);
   }
   if (cs.burst === 0) endBurst(cs);
   else setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
@@ -471,8 +473,9 @@ function endBurst(cs: CheckState): void {
   [cs.burst, cs.eager, cs.sure] = [0, 0, 0];
 }
 
-/** As short as the end of a held connection lets `confirm` be. */
-function eagerMs({ confirmMs }: CheckConfig): number {
+/** As short as the end of a held connection lets `confirm` be; a lossy path is never hurried. */
+function pauseOf(state: State, { eager, path }: CheckState, { confirmMs }: CheckConfig): number {
+  if (eager === 0 || lossRate(state.paths.get(path)!.loss) > EAGER_LOSS) return confirmMs;
   return Math.min(confirmMs, Math.max(EAGER_LEAST_MS, confirmMs / EAGER_FACTOR));
 }
 
