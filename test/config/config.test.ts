@@ -1122,7 +1122,12 @@ test('the JSON Schema knows every key, every provider and every check', () => {
   const checks = below(below(schema.properties!['origins']!).properties!['checks']!).anyOf!;
   const checkOfPackage = checks.pop()!;
   assert.deepEqual(Object.keys(checkOfPackage.patternProperties!), [name.source]);
-  assert.deepEqual(Object.keys(checkOfPackage.properties!), [...cadence, 'advisory', 'hold', 'paths']);
+  assert.deepEqual(Object.keys(checkOfPackage.properties!), [
+    ...cadence,
+    'advisory',
+    'hold',
+    'paths',
+  ]);
   assert.equal(checks.length, Object.keys(checkTypes).length);
   for (const [i, kind] of Object.keys(checkTypes).entries()) {
     const { properties, required } = checks[i]!;
