@@ -196,7 +196,10 @@ function provider(name: string, world: World): Provider {
   };
   return {
     name,
-    capabilities: {} as Provider['capabilities'],
+    capabilities: {
+      writeMax: 100,
+      quota: { burst: 100, perSecond: 100, reserve: 10 },
+    } as Provider['capabilities'],
     zone: async () =>
       down
         ? { ok: false, fault }

@@ -393,8 +393,8 @@ test('a journal, a state and a history of a newer version are refused in clear w
     /was written by a newer Detour \(version 2, this one reads 1\): replay it with that version$/,
   );
   assert.match(
-    refused(() => replayed(journalOf({}), config, ['behaviour=2'])),
-    /behaviour=2: expected a whole number from 0 \(as the first version decided\) to 1/,
+    refused(() => replayed(journalOf({}), config, ['behaviour=3'])),
+    /behaviour=3: expected a whole number from 0 \(as the first version decided\) to 2/,
   );
 });
 
