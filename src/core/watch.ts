@@ -108,6 +108,8 @@ const EAGER_LEAST_MS = 50;
 const EAGER_LOSS = 0.1;
 /** More ends within a second are a proxy's or a network's: each is looked at by its own path. */
 const ENDS_APART = 16;
+/** Ends so soon after a start or a reload ask for nothing. */
+const ENDS_UNHEARD_MS = 30_000;
 /** So is each of a check of which so many in turn meant nothing; one is forgotten in so long. */
 const VAIN_ENDS = 3;
 const VAIN_MOST = 6;
@@ -948,6 +950,8 @@ export function onCalled(
  * now comes when it does, the most preferred first, or by the clock.
  */
 export function onEnded(state: State, ends: readonly End[], out: Step): void {
+  // What the paths usually lose is not known yet, and without it haste may be wrong.
+  if (state.now - state.configuredAt < ENDS_UNHEARD_MS) return;
   if (state.now - state.ends.sinceAt >= 1000) {
     [state.ends.count, state.ends.sinceAt] = [0, state.now];
   }
