@@ -106,10 +106,10 @@ const EAGER_FACTOR = 5;
 const EAGER_LEAST_MS = 50;
 /** On a path that loses more than this share, haste gains little and costs certainty. */
 const EAGER_LOSS = 0.1;
-/** More ends within a second are a proxy's or a network's: each is looked at by its own path. */
-const ENDS_APART = 16;
 /** Ends so soon after a start or a reload ask for nothing. */
 const ENDS_UNHEARD_MS = 30_000;
+/** More ends within a second are a proxy's or a network's: each is looked at by its own path. */
+const ENDS_APART = 16;
 /** So is each of a check of which so many in turn meant nothing; one is forgotten in so long. */
 const VAIN_ENDS = 3;
 const VAIN_MOST = 6;
