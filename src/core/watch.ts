@@ -99,7 +99,7 @@ const CALLED_SHARE = 0.5;
 /** Probes that a call to confirm gets though nothing has failed here, until the caller is heard. */
 const CALLED_PROBES = 2;
 /** Probes of a burst that an end began which come close together, and how many whatever is seen. */
-const EAGER_PROBES = 4;
+const EAGER_PROBES = 6;
 const EAGER_SURE = 2;
 /** So much closer than in any other doubt, and no closer than this. */
 const EAGER_FACTOR = 5;
