@@ -114,13 +114,15 @@ const CALLED_SHARE = 0.5;
 /** Probes that a call to confirm gets though nothing has failed here, until the caller is heard. */
 const CALLED_PROBES = 2;
 /** Probes of a burst that an end began which come close together, and how many whatever is seen. */
-const EAGER_PROBES = 4;
+const EAGER_PROBES = 6;
 const EAGER_SURE = 2;
 /** So much closer than in any other doubt, and no closer than this. */
 const EAGER_FACTOR = 5;
 const EAGER_LEAST_MS = 50;
 /** On a path that loses more than this share, haste gains little and costs certainty. */
 const EAGER_LOSS = 0.1;
+/** Ends so soon after a start or a reload ask for nothing. */
+const ENDS_UNHEARD_MS = 30_000;
 /** More ends within a second are a proxy's or a network's: each is looked at by its own path. */
 const ENDS_APART = 16;
 /** So is each of a check of which so many in turn meant nothing; one is forgotten in so long. */
@@ -999,6 +1001,8 @@ export function onCalled(
  * now comes when it does, the most preferred first, or by the clock.
  */
 export function onEnded(state: State, ends: readonly End[], out: Step): void {
+  // What the paths usually lose is not known yet, and without it haste may be wrong.
+  if (state.now - state.configuredAt < ENDS_UNHEARD_MS) return;
   if (state.now - state.ends.sinceAt >= 1000) {
     [state.ends.count, state.ends.sinceAt] = [0, state.now];
   }

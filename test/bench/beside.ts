@@ -22,7 +22,7 @@ const ROUNDS = 2;
 const WAIT_MS = 30_000;
 const LOOK_MS = 10;
 /** Until every contender trusts a healed origin again. */
-const HEAL_MS = 15_000;
+const HEAL_MS = 30_000;
 /** What the median may take where connections are held. */
 const CRASH_MS = 350;
 const LOSS_MS = 60_000;

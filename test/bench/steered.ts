@@ -108,9 +108,9 @@ providers:
     tsig: { name: ${key.name}, algorithm: ${key.algorithm}, secret: { file: ${join(directory, 'tsig')} } }
 dns: { port: ${bind.port}, roots: ["${server}"] }
 paths:
-  line-a: { site: a, uplink: a }
-  line-b: { site: b, uplink: b }
-  line-c: { site: c, uplink: c }
+  line-a: { site: a, uplink: a, localAddress: 127.0.0.2 }
+  line-b: { site: b, uplink: b, localAddress: 127.0.0.3 }
+  line-c: { site: c, uplink: c, localAddress: 127.0.0.4 }
 clouds: { one: {}, two: {} }
 origins:
 ${origins.join('\n')}

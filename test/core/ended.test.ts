@@ -158,6 +158,17 @@ test('of a mass of ends those in force are asked first, within the budget, and f
   assert.ok(moved !== undefined && moved.at - failedAt <= 1500, `${moved?.at} - ${failedAt}`);
 });
 
+test('an end is nothing soon after a start, while it is not known what paths lose', () => {
+  const world = new World(coreConfig(shape));
+  world.hold('www.gslb.test.', 'a.shop.test.');
+  world.start();
+  world.advance(5_000);
+  assert.equal(world.state.judged.get('a/web')?.verdict, 'up');
+  assert.equal(askedFor(world, of('a/web')), 0);
+  world.advance(29_000);
+  assert.equal(askedFor(world, of('a/web')), 6);
+});
+
 test('an end is nothing to what is not up, is asked elsewhere, or by a path that is blind', () => {
   const world = worldOf();
   world.origins.set('a', 'fail');
