@@ -23,6 +23,8 @@ const WAIT_MS = 30_000;
 const LOOK_MS = 10;
 /** Until every contender trusts a healed origin again. */
 const HEAL_MS = 30_000;
+/** One fault after the other: what they cost together others measure. */
+const APART_MS = 5_000;
 /** What the median may take where connections are held. */
 const CRASH_MS = 350;
 const LOSS_MS = 60_000;
@@ -150,13 +152,13 @@ async function compareSpeed(running: readonly Running[]): Promise<boolean> {
   return isMet && crashMs <= CRASH_MS;
 }
 
-/** Every pair, in rounds; the pairs of a round a little apart, at a random phase. */
+/** Every pair, in rounds; the pairs of a round apart, each at a random phase. */
 async function hurtAll(running: Running): Promise<readonly Sample[]> {
   const samples: Sample[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const lanes = running.pairs.resources.map(async ({ name }, i) => {
       const fault = faults[(i + round) % faults.length]!;
-      await pause(500 + Math.random() * 4000);
+      await pause(APART_MS * (i + Math.random()));
       const before = await firstAnswer(running, name);
       const origin = running.pairs.origins.get(addressOf(running, name, before))!;
       const [from, probes] = [performance.now(), origin.requests];
