@@ -17,9 +17,9 @@ const beatMs = 2;
 const none = { wallMs: 0, ownMs: 0, fullMs: 0 };
 let longest = { ...none };
 new PerformanceObserver((list) => {
-  for (const { detail, duration } of list.getEntries()) {
-    const { kind } = detail as { kind: number };
-    if (kind !== constants.NODE_PERFORMANCE_GC_MAJOR) continue;
+  for (const entry of list.getEntries()) {
+    const { detail, duration } = entry as typeof entry & { readonly detail: { kind: number } };
+    if (detail.kind !== constants.NODE_PERFORMANCE_GC_MAJOR) continue;
     longest.fullMs = Math.max(longest.fullMs, duration);
   }
 }).observe({ entryTypes: ['gc'] });
