@@ -60,8 +60,9 @@ function inWords({ required }: OriginState): string {
     all.map((v) => {
       const by = `${config.id} by ${v.way.name}`;
       if (v.way.replica?.heard === false) return `${by}: not heard`;
-      const last = v.cs.last === null ? '' : ` (${v.cs.last.detail})`;
-      return `${by} ${voteOf(v)}: ${runOf(v.cs)} in a row${last}`;
+      const last = v.cs.last === null ? [] : [`(${v.cs.last.detail})`];
+      // It stays, for each origin: what is joined is one text, what is put together is a dozen.
+      return [by, `${voteOf(v)}:`, runOf(v.cs), 'in a row', ...last].join(' ');
     }),
   );
   return parts.slice(0, 8).join('; ');
@@ -385,7 +386,7 @@ export function leavingFor(state: State, config: CheckConfig): readonly Name[] {
   let touched = NOBODY;
   for (const name of restingOn(state, config)) {
     const leaving = state.origins.get(name)?.leaving;
-    if (leaving !== undefined && leaving.size > 0) touched = join(touched, [...leaving]);
+    if (leaving != null && leaving.size > 0) touched = join(touched, [...leaving]);
   }
   return touched;
 }
@@ -393,7 +394,7 @@ export function leavingFor(state: State, config: CheckConfig): readonly Name[] {
 /** The records that wait for a pass from an origin alone: where its name leads is known already. */
 export function resolvedOf(state: State, origin: string): readonly Name[] {
   const { waiting } = state.origins.get(origin)!;
-  if (waiting.size === 0) return NOBODY;
+  if (waiting === null || waiting.size === 0) return NOBODY;
   return [...waiting].filter((name) => state.records.get(name)?.choosing?.chain != null);
 }
 

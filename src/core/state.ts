@@ -72,10 +72,10 @@ export interface OriginState {
   required: readonly Judged[];
   /** Records with a target that leads here. */
   readonly records: Set<Name>;
-  /** Records that wait for a fresh pass from here (rule 3). */
-  readonly waiting: Set<Name>;
-  /** Records that are about to leave it, and wait for a fresh failure of it (rule 3). */
-  readonly leaving: Set<Name>;
+  /** Records that wait for a fresh pass from here (rule 3); null: none ever did. */
+  waiting: Set<Name> | null;
+  /** Records that are about to leave it, and wait for a fresh failure of it (rule 3); the same. */
+  leaving: Set<Name> | null;
   /** How long its verdict may take to settle; worked out when first asked for. */
   settleMs: number | null;
   /** What its checks said, in words, when that was last asked for, and in which step. */

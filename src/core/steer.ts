@@ -280,8 +280,9 @@ function startChoosing(
   const { to, why, overspends, sentence } = d;
   const from = r.doc.target!;
   r.choosing = { from, to, why, overspends, sentence, sinceAt: state.now, chain: null };
-  state.origins.get(to)!.waiting.add(r.name);
-  if (why === 'target-down') state.origins.get(from)!.leaving.add(r.name);
+  const [goal, left] = [state.origins.get(to)!, state.origins.get(from)];
+  goal.waiting = (goal.waiting ?? new Set()).add(r.name);
+  if (why === 'target-down') left!.leaving = (left!.leaving ?? new Set()).add(r.name);
   askCandidate(state, r, out);
 }
 

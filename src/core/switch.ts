@@ -248,7 +248,7 @@ export function takeBack(state: State, name: Name): void {
 /** Forgets a candidate: decided otherwise, or overtaken by a pause, which no decision outlives. */
 export function dropChoice(state: State, r: RecordState): void {
   if (r.choosing === null) return;
-  state.origins.get(r.choosing.to)?.waiting.delete(r.name);
-  state.origins.get(r.choosing.from)?.leaving.delete(r.name);
+  state.origins.get(r.choosing.to)?.waiting?.delete(r.name);
+  state.origins.get(r.choosing.from)?.leaving?.delete(r.name);
   r.choosing = null;
 }

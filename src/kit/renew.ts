@@ -39,14 +39,18 @@ interface Used {
 interface Made<T> {
   readonly thing: T;
   /** Each once, however often it was read. */
-  readonly used: Map<string, Used>;
+  used: readonly Used[];
 }
+
+/** Most are made out of no secret, and there may be tens of thousands. */
+const NOTHING: readonly Used[] = [];
 
 export class Renewed<T extends { close(): void }> {
   readonly #secrets: Secrets;
   readonly #make: (secret: (ref: SecretRef) => string) => T;
   readonly #options: RenewOptions;
-  readonly #retired = new Map<T, NodeJS.Timeout>();
+  /** null: none was ever replaced. */
+  #retired: Map<T, NodeJS.Timeout> | null = null;
   #made: Made<T>;
   #lookedAt = performance.now();
   #refused = false;
@@ -80,23 +84,23 @@ export class Renewed<T extends { close(): void }> {
   }
 
   close(): void {
-    for (const [thing, timer] of this.#retired) {
+    for (const [thing, timer] of this.#retired ?? []) {
       clearTimeout(timer);
       thing.close();
     }
-    this.#retired.clear();
+    this.#retired = null;
     this.#made.thing.close();
   }
 
   #look(): void {
-    const used = [...this.#made.used.values()];
+    const { used } = this.#made;
     const moved = used.some(({ ref, mark }) => this.#secrets.mark(ref) !== mark);
     if (!moved && !this.#refused) return;
     this.#refused = false;
     try {
       const now = used.map(({ ref }) => this.#use(ref).used);
       if (now.some(({ digest }, i) => digest !== used[i]!.digest)) this.#replace(this.#makeOne());
-      else for (const one of now) this.#made.used.set(keyOf(one.ref), one);
+      else this.#made.used = now;
       this.#why = null;
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
@@ -113,7 +117,7 @@ export class Renewed<T extends { close(): void }> {
       used.set(keyOf(ref), one.used);
       return one.text;
     });
-    return { thing, used };
+    return { thing, used: used.size === 0 ? NOTHING : [...used.values()] };
   }
 
   #use(ref: SecretRef): { readonly text: string; readonly used: Used } {
@@ -127,11 +131,13 @@ export class Renewed<T extends { close(): void }> {
   #replace(made: Made<T>): void {
     const old = this.#made.thing;
     this.#made = made;
+    this.#retired ??= new Map();
+    const retired = this.#retired;
     const retire = () => {
-      this.#retired.delete(old);
+      retired.delete(old);
       old.close();
     };
-    this.#retired.set(old, setTimeout(retire, this.#options.graceMs).unref());
+    retired.set(old, setTimeout(retire, this.#options.graceMs).unref());
     this.#options.told?.({ kind: 'renewed', why: null });
   }
 }

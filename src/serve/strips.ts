@@ -35,45 +35,85 @@ export interface StripsDesk {
   strips(names: readonly string[], span: Span): Strips;
 }
 
+/** Of a strip: each ring has a mark and a time for each of its pieces. */
+const cellsOfRing = 2 * spans['15m'].pieces;
+const cellsOfStrip = 2 * cellsOfRing;
+/** Strips that share a buffer: one of its own costs each as much again, and each collection time. */
+const stripsTogether = 64;
+
+/** The cells of strips, which are used again when a strip is let go of. */
+class Cells {
+  readonly #free: Uint16Array[] = [];
+
+  take(): Uint16Array {
+    if (this.#free.length === 0) {
+      const all = new Uint16Array(stripsTogether * cellsOfStrip);
+      for (let i = 0; i < all.length; i += cellsOfStrip) {
+        this.#free.push(all.subarray(i, i + cellsOfStrip));
+      }
+    }
+    return this.#free.pop()!.fill(0);
+  }
+
+  give(cells: Uint16Array): void {
+    this.#free.push(cells);
+  }
+}
+
 class Ring {
   readonly #stepMs: number;
-  readonly #marks: Uint8Array;
-  readonly #ms: Uint16Array;
+  readonly #pieces: number;
+  readonly #cells: Uint16Array;
+  /** Where in the cells the marks begin, and where the times. */
+  readonly #marks: number;
+  readonly #ms: number;
   /** Number of the newest piece, counted from the engine's first moment. */
   #last = -1;
 
-  constructor({ stepMs, pieces }: (typeof spans)[Span]) {
+  constructor({ stepMs, pieces }: (typeof spans)[Span], cells: Uint16Array, from: number) {
     this.#stepMs = stepMs;
-    this.#marks = new Uint8Array(pieces);
-    this.#ms = new Uint16Array(pieces);
+    this.#pieces = pieces;
+    this.#cells = cells;
+    this.#marks = from;
+    this.#ms = from + pieces;
   }
 
   add(at: number, mark: number, ms: number): void {
     this.turnTo(at, 0);
-    const i = this.#last % this.#marks.length;
-    this.#marks[i] = Math.max(this.#marks[i]!, mark);
-    this.#ms[i] = Math.max(this.#ms[i]!, Math.min(ms, 65_535));
+    const i = this.#last % this.#pieces;
+    this.#set(i, Math.max(this.#mark(i), mark), Math.max(this.#time(i), Math.min(ms, 65_535)));
   }
 
   /** What lies between has this mark. */
   turnTo(at: number, mark: number): void {
     const piece = Math.floor(at / this.#stepMs);
-    const n = this.#marks.length;
-    for (let i = Math.max(this.#last + 1, piece - n + 1); i <= piece; i++) {
-      this.#marks[i % n] = mark;
-      this.#ms[i % n] = 0;
-    }
+    const n = this.#pieces;
+    for (let i = Math.max(this.#last + 1, piece - n + 1); i <= piece; i++)
+      this.#set(i % n, mark, 0);
     this.#last = Math.max(this.#last, piece);
   }
 
   /** The oldest first. */
   read(): { readonly marks: string; readonly ms: number[] } {
-    const n = this.#marks.length;
+    const n = this.#pieces;
     const order = Array.from({ length: n }, (_, i) => (this.#last + 1 + i) % n);
     return {
-      marks: order.map((i) => marks[this.#marks[i]!]).join(''),
-      ms: order.map((i) => this.#ms[i]!),
+      marks: order.map((i) => marks[this.#mark(i)]).join(''),
+      ms: order.map((i) => this.#time(i)),
     };
+  }
+
+  #mark(i: number): number {
+    return this.#cells[this.#marks + i]!;
+  }
+
+  #time(i: number): number {
+    return this.#cells[this.#ms + i]!;
+  }
+
+  #set(i: number, mark: number, ms: number): void {
+    this.#cells[this.#marks + i] = mark;
+    this.#cells[this.#ms + i] = ms;
   }
 }
 
@@ -82,6 +122,7 @@ interface Strip {
   readonly path: string;
   /** Whose path it is; null: this daemon's own. */
   readonly replica: string | null;
+  readonly cells: Uint16Array;
   readonly rings: Readonly<Record<Span, Ring>>;
   /** What another replica said last, which stands until it says something else. */
   standing: number;
@@ -99,6 +140,7 @@ class AllStrips implements StripsDesk {
   readonly #clock: Pick<Clock, 'now' | 'wall'>;
   /** By origin or cloud, then by check and path. */
   readonly #all = new Map<string, Map<string, Strip>>();
+  readonly #cells = new Cells();
   /** When each other replica was heard last. */
   readonly #heardAt = new Map<string, number>();
   #count = 0;
@@ -156,9 +198,13 @@ class AllStrips implements StripsDesk {
     if (known !== undefined) return known;
     if (this.#count >= STRIPS_MAX) this.#prune();
     if (this.#count >= STRIPS_MAX) return null;
-    const rings = { '15m': new Ring(spans['15m']), '6h': new Ring(spans['6h']) };
+    const cells = this.#cells.take();
+    const rings = {
+      '15m': new Ring(spans['15m'], cells, 0),
+      '6h': new Ring(spans['6h'], cells, cellsOfRing),
+    };
     const seenAt = this.#clock.now();
-    const made: Strip = { check, path, replica, rings, standing: 0, usualMs: 0, seenAt };
+    const made: Strip = { check, path, replica, cells, rings, standing: 0, usualMs: 0, seenAt };
     const strips = this.#all.get(owner) ?? new Map<string, Strip>();
     this.#all.set(owner, strips.set(`${check} ${path}`, made));
     this.#count++;
@@ -171,9 +217,12 @@ class AllStrips implements StripsDesk {
     if (now - this.#prunedAt < pruneEveryMs) return;
     this.#prunedAt = now;
     for (const [owner, strips] of this.#all) {
-      for (const [key, { seenAt, replica }] of strips) {
+      for (const [key, { seenAt, replica, cells }] of strips) {
         const at = replica === null ? seenAt : (this.#heardAt.get(replica) ?? seenAt);
-        if (now - at > goneMs && strips.delete(key)) this.#count--;
+        if (now - at <= goneMs) continue;
+        strips.delete(key);
+        this.#cells.give(cells);
+        this.#count--;
       }
       if (strips.size === 0) this.#all.delete(owner);
     }

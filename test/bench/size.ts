@@ -243,6 +243,9 @@ function goal(holds: boolean, what: string): void {
   if (!holds) missed++;
 }
 
+const turnText = ({ ownMs, fullMs }: Turns) =>
+  `${ownMs.toFixed(1)} ms (a full collection ${fullMs.toFixed(1)})`;
+
 const secondsOf = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
 
 async function measure(count: number): Promise<void> {
@@ -328,7 +331,7 @@ async function measure(count: number): Promise<void> {
     const share = ((usedBy(daemon) - used) / calmMs) * 1000;
     const calm = await ask<Turns>(daemon, 'turns');
     console.log(
-      `  calm: ${(share * 100).toFixed(0)} % of a core, longest turn ${calm.ownMs.toFixed(1)} ms, ` +
+      `  calm: ${(share * 100).toFixed(0)} % of a core, longest turn ${turnText(calm)}, ` +
         `memory ${megabytes(daemon, 'VmRSS').toFixed(0)} MB, peak ${megabytes(daemon, 'VmHWM').toFixed(0)} MB, ` +
         `store ${(bytesIn(join(place, 'state')) / 1e6).toFixed(1)} MB`,
     );
@@ -341,7 +344,7 @@ async function measure(count: number): Promise<void> {
       shed = Number(/^detour_probes_shed_total\S* (\d+)/m.exec(scrape.text)?.[1] ?? 0);
       console.log(
         `  ${what} scrape: ${(scrape.text.length / 1e6).toFixed(1)} MB in ${secondsOf(scrape.ms)}, ` +
-          `${(usedBy(daemon) - before).toFixed(2)} s of processor meanwhile, longest turn ${turn.ownMs.toFixed(1)} ms`,
+          `${(usedBy(daemon) - before).toFixed(2)} s of processor meanwhile, longest turn ${turnText(turn)}`,
       );
       const gauge = (name: string) =>
         (Number(new RegExp(`^${name} (\\S+)`, 'm').exec(scrape.text)?.[1]) / 1e6).toFixed(0);
@@ -356,7 +359,7 @@ async function measure(count: number): Promise<void> {
     const status = await taken({ socketPath: join(place, 's') }, '/v1/status');
     const turn = await ask<Turns>(daemon, 'turns');
     console.log(
-      `  status: ${(status.text.length / 1e6).toFixed(1)} MB in ${secondsOf(status.ms)}, longest turn ${turn.ownMs.toFixed(1)} ms`,
+      `  status: ${(status.text.length / 1e6).toFixed(1)} MB in ${secondsOf(status.ms)}, longest turn ${turnText(turn)}`,
     );
     goal(startMs <= startMostMs, `all visible within ${secondsOf(startMostMs)}`);
     const blind = journal.of('path').map((e) => e.sentence);
