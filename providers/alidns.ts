@@ -237,6 +237,8 @@ const abandonedMs = 60_000;
  * than 10,000 records of one domain take, a write after the other.
  */
 const overtakenMs = 900_000;
+/** Claims under which a CNAME may have been changed that are remembered. */
+const usedMax = 65_536;
 
 /** A domain of the account. */
 interface Zone {
@@ -300,6 +302,8 @@ class Alidns implements Provider {
   });
   /** The last write of each domain: the vendor takes one at a time. */
   readonly #turns = new Map<string, Promise<void>>();
+  /** Claims of ours under which a CNAME may have been changed, until their marker stands. */
+  readonly #used = new Set<string>();
 
   constructor(name: string, settings: AlidnsSettings, context: AdapterContext) {
     this.name = name;
@@ -545,9 +549,11 @@ class Alidns implements Provider {
     if (!isMade(now.value.seen, change)) {
       const objection = standsAgainst(now.value, change, mine);
       if (objection !== null) {
-        if (!isSettling(change)) await this.#withdraw(zone, now.value, mine, signal);
+        const isUsed = isSettling(change) || this.#used.has(keyOf(change, mine));
+        if (!isUsed) await this.#withdraw(zone, now.value, mine, signal);
         return { ok: false, scope: 'record', fault: objection };
       }
+      this.#use(keyOf(change, mine));
       const applied = await this.#apply(zone, change, now.value, signal);
       if (!applied.ok) return applied;
       after = await this.#sight(zone, change.name, signal);
@@ -559,7 +565,9 @@ class Alidns implements Provider {
     }
     const doubt = judge(after.value, change, mine);
     if (doubt !== null) return { ok: false, scope: 'record', fault: doubt };
-    if (!leavesMarker(change)) await this.#sweep(zone, after.value, mine, signal);
+    if (leavesMarker(change)) return done(null);
+    this.#used.delete(keyOf(change, mine));
+    await this.#sweep(zone, after.value, mine, signal);
     return done(null);
   }
 
@@ -675,6 +683,13 @@ class Alidns implements Provider {
     // Only a duplicate shows that the vendor looked at the change itself.
     if (answer.fault.kind === 'conflict') return untried(answer.fault.detail);
     return fromProbe(name, answer);
+  }
+
+  /** From now on a CNAME may have been changed under the claim. */
+  #use(key: string): void {
+    const [oldest] = this.#used;
+    if (this.#used.size >= usedMax) this.#used.delete(oldest!);
+    this.#used.add(key);
   }
 
   /** Takes our claim back: nothing was written under it, and a rival may be waiting. */
@@ -1004,6 +1019,10 @@ function standsAgainst(now: Sight, change: Change, mine: Claim): Fault | null {
   return fault('conflict', `another writer has claimed epoch ${rival.epoch} of ${name}`, {
     cure: `if no other writer lives, delete its text at ${claimName(name)} or wait a minute`,
   });
+}
+
+function keyOf({ name }: Change, { epoch, id }: Claim): string {
+  return `${name} ${epoch} ${id}`;
 }
 
 /** Our own claim, as it was read. */

@@ -344,14 +344,15 @@ class Dnspod implements Provider {
     const lines = await this.#records.linesOf(zone, others, signal);
     if (!lines.ok) return lines;
     const claims = this.#claimsAt(zone, change, signal);
-    const claim = await this.#claims.take(change, claims);
-    if (!claim.ok) return claim;
+    const taken = await this.#claims.take(change, claims);
+    if (!taken.ok) return taken;
+    const { id: claim, isNew } = taken.value;
     let hasMade = false;
     let placed: readonly Placed[] = [];
     const to = { ...change.to, lines: lines.value.map((line) => line.RecordLine) };
     const wanted = { ...change, to };
     const written = await guarded(wanted, {
-      see: () => this.#sight(zone, name, claim.value, signal),
+      see: () => this.#sight(zone, name, claim, signal),
       apply: async (now) => {
         hasMade = now.marker === undefined || lines.value.some((line) => !rowOn(now.at, line));
         const puts = putsOf(zone, wanted, lines.value, now);
@@ -359,19 +360,21 @@ class Dnspod implements Provider {
         placed = applied.ok ? applied.value : [];
         return applied.ok ? done(null) : applied;
       },
-      look: () => this.#look(zone, wanted, placed, claim.value, signal),
+      look: () => this.#look(zone, wanted, placed, claim, signal),
     });
     // The claim stays for the marker that is to follow. After a loss the same switch goes on under
-    // it; where something was made that lists do not show yet, it keeps off whoever would make it
-    // once more.
+    // it, and so it does where a CNAME was changed under it or may have been: whoever is behind
+    // could claim once more. Where something was made that lists do not show yet, it keeps off
+    // whoever would make it a second time.
     this.#claims.letGo(change);
     if (written.ok && leavesMarker(wanted)) {
-      this.#claims.hold(change, claim.value);
+      this.#claims.hold(change, claim);
       return written;
     }
     const isLost = !written.ok && ['conflict', 'rejected'].includes(written.fault.kind);
-    const isOver = !hasMade && (written.ok || (isLost && !isSettling(wanted)));
-    if (isOver) await claims.remove(claim.value);
+    const isUnused = isNew && placed.length === 0 && !isSettling(wanted);
+    const isOver = !hasMade && (written.ok || (isLost && isUnused));
+    if (isOver) await claims.remove(claim);
     if (written.ok) await this.#claims.sweep(change, claims);
     return written;
   }

@@ -29,6 +29,12 @@ export function claimantOf(marker: Marker | null): string | null {
 
 // ---------------------------------------------------------------- by a duplicate that is refused
 
+/** A claim that was taken, and whether it did not stand before. */
+interface Taken {
+  readonly id: string;
+  readonly isNew: boolean;
+}
+
 /** A text that claims: who made it stands beside it, where no duplicate is told apart by it. */
 interface ClaimRow {
   readonly id: string;
@@ -69,21 +75,23 @@ export class Claims {
   readonly #held = new Map<string, string>();
 
   /**
-   * Takes it, or finds that this switch has it already; its id. A rival's is taken over from one with
+   * Takes it, or finds that this switch has it already, in which case a CNAME may have been changed
+   * under it. A rival's is taken over from one with
    * a lower epoch, which has an answer already, and from one that has died.
    */
-  async take(change: Change, at: ClaimsAt): Promise<Called<string>> {
+  async take(change: Change, at: ClaimsAt): Promise<Called<Taken>> {
     const { name, from } = change;
     const text = textFor(from);
     const { epoch, remark } = claimantIn(change);
     const known = this.#held.get(keyOf(change));
-    if (known !== undefined) return done(known);
+    if (known !== undefined) return done({ id: known, isNew: false });
     const made = await at.make(text, remark);
-    if (!made.ok || made.value !== null) return made as Called<string>;
+    if (!made.ok) return made;
+    if (made.value !== null) return done({ id: made.value, isNew: true });
     const seen = await at.list();
     if (!seen.ok) return seen;
     const held = seen.value.find((one) => one.text === text);
-    if (held?.remark === remark) return done(held.id);
+    if (held?.remark === remark) return done({ id: held.id, isNew: false });
     if (held === undefined) {
       const detail = `${name} was claimed a moment ago, by whom the vendor does not show yet`;
       return failed('record', 'unavailable', detail);
@@ -93,7 +101,8 @@ export class Claims {
     if (!this.#isOver(held, epoch, from)) return lost;
     await at.remove(held.id);
     const again = await at.make(text, remark);
-    return again.ok && again.value === null ? lost : (again as Called<string>);
+    if (!again.ok) return again;
+    return again.value === null ? lost : done({ id: again.value, isNew: true });
   }
 
   /** It stands until the marker follows. */
@@ -108,12 +117,17 @@ export class Claims {
     this.#held.delete(keyOf(change));
   }
 
-  /** Takes away what was claimed of markers that stand no more. */
-  async sweep({ from }: Change, at: ClaimsAt): Promise<void> {
+  /**
+   * Takes away what was claimed of markers that stand no more, by this switch and by those that are
+   * behind it. Any other may claim the marker that was written just now, and its own is to follow.
+   */
+  async sweep(change: Change, at: ClaimsAt): Promise<void> {
     const seen = await at.list();
-    const past = (seen.ok ? seen.value : []).filter(
-      ({ text, remark }) => /^after=\w+$/.test(text) && text !== textFor(from) && epochIn(remark),
-    );
+    const mine = claimantIn(change);
+    const past = (seen.ok ? seen.value : []).filter(({ text, remark }) => {
+      const isPast = /^after=\w+$/.test(text) && text !== textFor(change.from);
+      return isPast && (remark === mine.remark || (epochIn(remark) ?? mine.epoch) < mine.epoch);
+    });
     for (const { id } of past.slice(0, sweepMax)) await at.remove(id);
   }
 

@@ -470,8 +470,44 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: alidns,
-        find: 'if (!isSettling(change)) await this.#withdraw',
-        replace: 'await this.#withdraw',
+        find: 'const isUsed = isSettling(change) || this.#used.has(keyOf(change, mine));',
+        replace: 'const isUsed = this.#used.has(keyOf(change, mine)) && !isSettling(change);',
+      },
+    ],
+  },
+  {
+    name: 'a claim under which a CNAME was changed is taken back by the next move',
+    rule: 14,
+    by: 'providers/alidns.test.ts',
+    edits: [
+      {
+        file: alidns,
+        find: 'isSettling(change) || this.#used.has(keyOf(change, mine));',
+        replace: 'isSettling(change);',
+      },
+    ],
+  },
+  {
+    name: 'DNSPod: a claim under which a CNAME was changed is taken back by the next move',
+    rule: 14,
+    by: 'providers/dnspod.test.ts',
+    edits: [
+      {
+        file: 'providers/dnspod.ts',
+        find: 'const isUnused = isNew && placed.length === 0 && !isSettling(wanted);',
+        replace: 'const isUnused = !isSettling(wanted);',
+      },
+    ],
+  },
+  {
+    name: 'who has written a marker takes away what the next switch has claimed of it',
+    rule: 14,
+    by: 'providers/dnspod.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/claim.ts',
+        find: '(epochIn(remark) ?? mine.epoch) < mine.epoch',
+        replace: 'epochIn(remark) !== null',
       },
     ],
   },

@@ -347,6 +347,23 @@ test('a marker that was to follow finds an edit: a conflict, and the claim stays
   assert.deepEqual(vendor.at('_detour-epoch.www.gslb'), ['TXT epoch=6 id=id6 600']);
 });
 
+test('a claim under which a CNAME was changed outlives a conflict of a move', async () => {
+  stands();
+  assert.ok((await put(brief(change(await see(), 'b.example.com.', 6)))).ok);
+  // The late write of one who is behind, and another one before it could be mended.
+  vendor.rows[0]!.Value = 'c.example.com';
+  const from = await see();
+  vendor.rows[0]!.Value = 'd.example.com';
+  assert.equal(faultOf(await put(change(from, 'b.example.com.', 6))).kind, 'conflict');
+  const behind = open();
+  const again = change(await see(), 'c.example.com.', 5);
+  assert.equal(faultOf(await put(again, behind)).kind, 'conflict');
+  assert.deepEqual(vendor.at('www.gslb'), ['CNAME d.example.com 600']);
+  assert.deepEqual(vendor.at('_detour-epoch.www.gslb'), ['TXT epoch=6 id=id6 600']);
+  assert.ok((await put(change(await see(), 'b.example.com.', 6))).ok);
+  assert.deepEqual(vendor.at('_detour.www.gslb'), [`TXT ${sign(6)} 600`]);
+});
+
 test('what has to be made is made whole, in a crowd too', async () => {
   const made = await put(brief(change(await see(), 'b.example.com.', 1)));
   assert.ok(made.ok);
@@ -366,7 +383,7 @@ test('an adoption writes the marker and leaves the CNAME alone, TTL and all', as
 
 test('a record that stands nowhere is created by a plain add', async () => {
   const from = await see();
-  assert.deepEqual(from, { cnames: [], markers: [], refusal: null, ref: null });
+  assert.deepEqual(from, { cnames: [], markers: [], ttlMin: 60, refusal: null, ref: null });
   assert.ok((await put(change(from, 'b.example.com.', 1))).ok);
   assert.deepEqual(vendor.at('www.gslb'), ['CNAME b.example.com 600']);
   assert.deepEqual(vendor.at('_detour.www.gslb'), [`TXT ${sign(1)} 600`]);

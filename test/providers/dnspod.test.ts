@@ -264,7 +264,7 @@ test('a marker that was to follow is written after a restart; a next switch goes
 
 test('what was made here is read back though no list shows it, and is moved in place', async () => {
   const from = await see();
-  assert.deepEqual(from, { cnames: [], markers: [], refusal: null, ref: null });
+  assert.deepEqual(from, { cnames: [], markers: [], ttlMin: 60, refusal: null, ref: null });
   assert.ok((await put(change(from, 'b.example.com.', 1))).ok);
   const seen = await see();
   assert.deepEqual(seen.cnames, [{ value: 'b.example.com.', ttl: 600 }]);
@@ -368,6 +368,50 @@ test('a plan with room for one claim more, and what is past takes it: it makes r
   const told = faultOf(await put(change(await see(), 'c.example.com.', 6)));
   assert.equal(told.kind, 'rejected');
   assert.equal(zone.get(claimName(WWW), 'TXT')?.values.length, 2);
+});
+
+test('what the next switch claims of the marker that was just written stays its own', async () => {
+  await again({ indexLagMs: 0 });
+  stands();
+  const next = open();
+  let marked: Seen | null = null;
+  front.hooks.set('DeleteRecord', async (_, __, nth) => {
+    if (nth > 1) return false;
+    // One of equal epoch, which is ahead by its kind: it has seen the marker, and moves in a crowd.
+    marked = await see(next);
+    const ahead = change(marked, 'c.example.com.', 5, { id: 'two' });
+    assert.ok((await put({ ...ahead, settle: 'later' }, next)).ok);
+    return false;
+  });
+  assert.ok((await put(change(await see(), 'b.example.com.', 5, { id: 'one' }))).ok);
+  assert.deepEqual(marked!.markers, [sign(5, 'one')]);
+  const [at] = vendor.zone(ZONE).get(claimName(WWW), 'TXT')?.values ?? [];
+  assert.match(at ?? '', /after=/);
+  // Whoever was first sees another value under its own marker, and may not put its own back.
+  const back = change(await see(), 'b.example.com.', 5, { id: 'one' });
+  assert.equal(faultOf(await put(back)).kind, 'conflict');
+  assert.deepEqual(await rows(WWW), [`${DEFAULT} c.example.com. 600`]);
+});
+
+test('a claim under which a CNAME was changed outlives a conflict, after a restart too', async () => {
+  await again({ indexLagMs: 0 });
+  for (const restarts of [false, true]) {
+    stands();
+    const first = change(await see(), 'b.example.com.', 6);
+    assert.ok((await put({ ...first, settle: 'later' })).ok);
+    const by = restarts ? open() : provider;
+    // The late write of one who is behind, and another one before it could be mended.
+    vendor.edit(WWW, 'CNAME', 'c.example.com.', 600);
+    const from = await see(by);
+    vendor.edit(WWW, 'CNAME', 'd.example.com.', 600);
+    assert.equal(faultOf(await put(change(from, 'b.example.com.', 6), by)).kind, 'conflict');
+    const behind = open();
+    const again = change(await see(behind), 'c.example.com.', 5);
+    assert.equal(faultOf(await put(again, behind)).kind, 'conflict');
+    assert.deepEqual(await rows(WWW), [`${DEFAULT} d.example.com. 600`]);
+    assert.ok((await put(change(await see(by), 'b.example.com.', 6), by)).ok);
+    assert.equal(vendor.zone(ZONE).get(claimName(WWW), 'TXT'), null);
+  }
 });
 
 // ---------------------------------------------------------------- two writers
