@@ -74,12 +74,19 @@ function madeAt(): number {
 const unneeded = /\.(d\.[cm]?ts|ts|mts|cts|map|md|markdown|tsbuildinfo)$|^\./i;
 const unneededFolders = /^(\.bin|musl_\w+)$/;
 
+/** Of a package whose code the program has in itself: what it is, and what it asks to be carried. */
+const stays = /^(package\.json|licen[cs]e.*|copying.*|notice.*|\S*third.?party\S*)$/i;
+/** Loaded as it stands, because it is a library for one processor. */
+const native = '@koromix';
+
 /** Takes away what is not needed below a folder, and folders that are empty then. */
-function prune(folder: string): void {
+function prune(folder: string, needs = (name: string) => !unneeded.test(name)): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (entry.isDirectory() && !unneededFolders.test(entry.name)) prune(path);
-    else if (entry.isDirectory() || unneeded.test(entry.name)) rmSync(path, { recursive: true });
+    if (!entry.isDirectory()) {
+      if (!needs(entry.name)) rmSync(path);
+    } else if (unneededFolders.test(entry.name)) rmSync(path, { recursive: true });
+    else prune(path, needs);
   }
   if (readdirSync(folder).length === 0) rmSync(folder, { recursive: true });
 }
@@ -176,7 +183,10 @@ in /${home}/node_modules and /${home}.
 ${[...[...versions].map(([what, its]) => `${what} ${its}: MIT and those it names`), ...carried].join('\n')}
 `,
   );
-  prune(modules);
+  rmSync(join(modules, '.package-lock.json'), { force: true });
+  for (const name of readdirSync(modules)) {
+    prune(join(modules, name), name === native ? undefined : (file) => stays.test(file));
+  }
   prune(join(at, 'dist'));
 }
 

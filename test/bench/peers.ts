@@ -67,19 +67,22 @@ export interface Peer {
 /** What a set of processes has taken so far. */
 export interface Cost {
   readonly cpuMs: number;
+  /** For how long they could have run and had no processor. */
+  readonly waitedMs: number;
   readonly rssBytes: number;
 }
 
 /** Reads /proc: clock ticks are 10 ms each on Linux. */
 export function costOf(pids: readonly number[]): Cost {
-  let [cpuMs, rssBytes] = [0, 0];
+  let [cpuMs, waitedMs, rssBytes] = [0, 0, 0];
   for (const pid of pids) {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     cpuMs += (Number(fields[11]) + Number(fields[12])) * 10;
     rssBytes += Number(fields[21]) * 4096;
+    waitedMs += Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6;
   }
-  return { cpuMs, rssBytes };
+  return { cpuMs, waitedMs, rssBytes };
 }
 
 /** A port of 127.0.0.1 that is free for TCP and UDP. */
@@ -487,7 +490,6 @@ events { worker_connections 8192; }
 http {
   log_format asked '$msec $server_addr';
   access_log ${log} asked buffer=64k flush=500ms;
-  keepalive_timeout 0;
   server {
     listen 0.0.0.0:${port} backlog=4096${tls === null ? '' : ' ssl'};
     ${secure}
