@@ -208,9 +208,10 @@ export function groupsOf(
   }
   if (new Set(groupOf.values()).size === 1) {
     const alone = paths.length === 1 ? 'one path' : 'one group of paths';
-    const message = `${alone} alone decides; a second, independent one would have to agree`;
+    const message = `${alone} alone decides: what is lost on the way looks like an outage`;
+    const cure = 'a second, independent one would have to agree';
     const at = ['replicas', 'paths'].find((key) => root.entries.has(key));
-    source.warning(at === undefined ? [] : [at], message);
+    source.warning(at === undefined ? [] : [at], `${message}; ${cure}`);
   }
   return groupOf;
 }

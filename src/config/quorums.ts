@@ -21,6 +21,7 @@ export function checkQuorums(
   // Who has a vote is not known yet where that is wrong which it follows from.
   if (broken.some((path) => /^(paths|clouds|replicas)\b/.test(path))) return;
   warnOfLostReplicas(context, core, origins);
+  warnOfOneCloud(context, core);
   for (const [name, { path, hasQuorum }] of origins) {
     if (broken.some((other) => other.startsWith(`origins.${name}.`))) continue;
     const where = hasQuorum ? [...path, 'quorum'] : path;
@@ -70,6 +71,16 @@ function warnOfLostReplicas(
     const message = `with ${gone} gone too few are left to agree that ${name} is down, so it stays`;
     source.warning(path, `${message}; give it one vote more, by another replica or way out`);
   }
+}
+
+/** Where nothing unrelated is asked, what the paths lose cannot be told from an outage. */
+function warnOfOneCloud({ source }: Context, core: CoreConfig): void {
+  const asked = Object.values(core.checks).filter(({ aside }) => aside !== true);
+  const [cloud, ...others] = new Set(asked.map((check) => check.cloud));
+  if (typeof cloud !== 'string' || others.length > 0) return;
+  const message = `all checks are in the cloud ${cloud}, with no reference point elsewhere`;
+  const cost = 'what every path loses at once looks like an outage; give `references`';
+  source.warning(['origins'], `${message}: ${cost}`);
 }
 
 const groupOf = ({ group }: { readonly group: string }) => shorten(group);

@@ -388,6 +388,19 @@ test('paths, clouds, places, DNS, notices and logs are read as they stand', () =
   assert.deepEqual(config.log, { format: 'text', level: 'debug' });
 });
 
+test('one cloud alone is warned of until something elsewhere is asked', () => {
+  const told = (origins: object, policy: object = {}) =>
+    accepted(stringify({ ...good, origins, policy })).warnings.filter((w) =>
+      /no reference point/.test(w),
+    );
+  const web = (name: string) => ({ web: { http: `https://${name}.example.com/` } });
+  const here = { cloud: 'east', checks: web('here') };
+  assert.equal(told({ a: here, b: { ...here, checks: web('b') } }).length, 1);
+  assert.deepEqual(told({ a: here, b: { ...here, cloud: 'west' } }), []);
+  const references = { x: { tcp: 'x.example.net:443' }, y: { tcp: 'y.example.net:443' } };
+  assert.deepEqual(told({ a: here, b: here }, { references }), []);
+});
+
 test('what is lawful but unwise is told as a warning with its line', () => {
   const { warnings } = accepted(`cluster: shop
 clusterKey: { file: /etc/detour/cluster.key }
@@ -411,10 +424,12 @@ records:
 `);
   assert.deepEqual(warnings, [
     'detour.yaml:5:3  providers.idle: no record is published here',
-    'detour.yaml:6:1  paths: one group of paths alone decides; a second, independent one would ' +
-      'have to agree',
+    'detour.yaml:6:1  paths: one group of paths alone decides: what is lost on the way looks like ' +
+      'an outage; a second, independent one would have to agree',
     "detour.yaml:6:18  paths.there: here and there leave by this machine's own route: they are " +
       'one group, here+there, and one vote',
+    'detour.yaml:7:1  origins: all checks are in the cloud east, with no reference point ' +
+      'elsewhere: what every path loses at once looks like an outage; give `references`',
     'detour.yaml:10:3  origins.c: no record leads here: it is probed, and moves nothing',
     'detour.yaml:13:10  records."www.example.net".ttl: after a switch, clients may keep the old ' +
       'answer for another 1h',
@@ -432,7 +447,8 @@ records:
       'move to',
   ]);
   assert.deepEqual(accepted(withKey('{ file: /k }')).warnings, [
-    'detour.yaml:1:1  one path alone decides; a second, independent one would have to agree',
+    'detour.yaml:1:1  one path alone decides: what is lost on the way looks like an outage; a ' +
+      'second, independent one would have to agree',
   ]);
 });
 

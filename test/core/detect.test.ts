@@ -21,7 +21,16 @@ import {
 } from '../../src/core/detect.ts';
 import type { CheckConfig, Observation, Outcome, Verdict } from '../../src/core/model.ts';
 import { newRate } from '../../src/core/rate.ts';
-import { type Light, lightAt, newTrack, remember } from '../../src/core/sight.ts';
+import {
+  count,
+  type Light,
+  type Lot,
+  lightAt,
+  lostAround,
+  newLot,
+  newTrack,
+  remember,
+} from '../../src/core/sight.ts';
 import { coreConfig, type Manner, mulberry32, type Shape, World, webCheck } from './world.ts';
 
 const check: CheckConfig = { ...webCheck('a', 'one', null), paths: ['p'] };
@@ -281,6 +290,59 @@ describe('the quorum', () => {
     assert.equal(groupVote(['down', 'up']), 'up');
     assert.equal(groupVote(['down', 'unknown']), 'down');
     assert.equal(groupVote(['unknown', 'unknown']), 'unknown');
+  });
+});
+
+describe('what everything unrelated loses around a failure', () => {
+  const AT = 1_000_000;
+  /** Of so many probes in the second around the failure so many fail. */
+  function lotOf(failed: number, total = 10, at = AT): Lot {
+    const lot = newLot();
+    for (let i = 0; i < total; i++) {
+      count(lot, at + (i / total - 0.5) * 1000, i < failed ? 'fail' : 'pass');
+    }
+    return lot;
+  }
+  function around(own: Lot, others: readonly Lot[]): number {
+    return lostAround(new Map([own, ...others].map((lot, i) => [`cloud ${i}`, lot])), own, AT);
+  }
+
+  test('half of it lost in all other clouds is nearly that share, and never more', () => {
+    const share = around(lotOf(10), [lotOf(50, 100), lotOf(50, 100)]);
+    assert.ok(share > 0.4 && share <= 0.5, `${share}`);
+    assert.equal(around(lotOf(0), [lotOf(50, 100), lotOf(50, 100)]), share);
+  });
+
+  test('what the own cloud loses is no part of it, be it everything', () => {
+    assert.equal(around(lotOf(10), [lotOf(0), lotOf(0)]), 0);
+    assert.equal(around(lotOf(10), []), 0, 'and where there is nothing else nothing is known');
+  });
+
+  test('an outage of one other cloud alone is no part of it', () => {
+    assert.equal(around(lotOf(10), [lotOf(100, 100), lotOf(0)]), 0);
+  });
+
+  test('one failure alone tells nothing, nor does what failed at another time', () => {
+    assert.equal(around(lotOf(10), [lotOf(1), lotOf(0)]), 0);
+    for (const elsewhere of [AT - 30_000, AT + 30_000, AT - 64_000]) {
+      assert.equal(around(lotOf(10), [lotOf(10, 10, elsewhere), lotOf(10, 10, elsewhere)]), 0);
+    }
+  });
+
+  test('few probes that chance may have lost say less than many', () => {
+    const few = around(lotOf(10), [lotOf(2, 4), lotOf(2, 4)]);
+    const many = around(lotOf(10), [lotOf(20, 40), lotOf(20, 40)]);
+    assert.ok(few < many && many < 0.5, `${few}, ${many}`);
+  });
+
+  test('a failure then proves as much less, and one that it explains proves nothing', () => {
+    const [alone, shared] = [fresh(), fresh()];
+    weigh(alone, seen('fail', 1), usual(0.01), 'up', 40, 0);
+    weigh(shared, seen('fail', 1), usual(0.01), 'up', 40, 0, () => 0.5);
+    assert.ok(Math.abs(alone.evidence - Math.log(FAIL_IF_DOWN / 0.01)) < 1e-9);
+    assert.ok(Math.abs(shared.evidence - Math.log(FAIL_IF_DOWN / 0.5)) < 1e-9);
+    weigh(shared, seen('fail', 2), usual(0.01), 'up', 40, 0, () => 1);
+    assert.equal(shared.evidence, 0, 'what came before is looked at again as well');
   });
 });
 

@@ -1119,6 +1119,24 @@ function laneWorks`,
     ],
   },
   {
+    name: 'a cloud that fails explains its own failures',
+    rule: 6,
+    by: 'core/detect.test.ts',
+    edits: [{ file: sight, find: 'if (lot === own) continue;', replace: '' }],
+  },
+  {
+    name: 'an outage of another cloud explains every failure',
+    rule: 6,
+    by: 'core/detect.test.ts',
+    edits: [
+      {
+        file: sight,
+        find: 'const most = clouds > 1 ?',
+        replace: 'const most = clouds > 9 ?',
+      },
+    ],
+  },
+  {
     name: 'what was needless may be had again and again',
     rule: 10,
     by: '182-needless',

@@ -48,6 +48,8 @@ export interface Violation {
 
 const MINUTE = 60_000;
 const HOUR = 3_600_000;
+/** What happens within a round is journalled at its end: at most so long after it was. */
+const ROUND = 20;
 
 /** One automatic switch; `needless`: what it left came back before its clients could follow. */
 interface Spend {
@@ -231,6 +233,8 @@ export class Checkers implements Watcher {
   readonly answers = new Answers((rule, what) => this.fail(rule, what));
   switches = 0;
   drills = { moved: 0, passed: 0 };
+  /** Whose short TTL was ordered while the store failed, and forgotten at the next start. */
+  readonly unprepared = new Set<Name>();
   /** Told of everything worth a line. */
   trace: (line: string) => void = () => {};
   readonly #timeline: Timeline;
@@ -1028,7 +1032,13 @@ export class Checkers implements Watcher {
       if (entry.kind === 'reload') log.audited.clear();
       if (entry.kind === 'lease') log.ledAt = this.#timeline.now;
       if (entry.kind === 'store') this.#catchUp(r, log, entries);
-      if (entry.kind === 'forgotten') log.forgotten = true;
+      if (entry.kind === 'forgotten') {
+        log.forgotten = true;
+        for (const word of (entry.data as { words: readonly string[] }).words) {
+          const [, name] = /^(\S+): TTL brought down/.exec(word) ?? [];
+          if (name !== undefined) this.unprepared.add(name);
+        }
+      }
       if (entry.kind === 'freeze') log.frozen = true;
       if (entry.kind === 'unfreeze') log.frozen = false;
       this.#isOver(log, entry);
@@ -1107,6 +1117,9 @@ export class Checkers implements Watcher {
     const status = r.controller?.status();
     for (const o of status?.origins ?? []) {
       log.health.set(o.name, { health: o.health, at: o.sinceAt });
+      const { downSince } = log;
+      if (o.health === 'up' && downSince.has(o.name)) this.#isBack(log, o.name, o.sinceAt);
+      if (o.health === 'down' && !downSince.has(o.name)) downSince.set(o.name, o.sinceAt);
     }
     for (const record of status?.records ?? []) {
       const rec = this.#recordLog(r, record.name);
@@ -1137,10 +1150,12 @@ export class Checkers implements Watcher {
     at: number,
   ): void {
     const log = this.#log(r);
-    log.health.set(data.origin, { health: data.health, at });
+    log.health.set(data.origin, { health: data.health, at: at - ROUND });
     if (data.health === 'up') this.#isBack(log, data.origin, at);
     if (data.health !== 'down') return;
-    if (!log.downSince.has(data.origin)) log.downSince.set(data.origin, at);
+    if (!log.downSince.has(data.origin)) {
+      log.downSince.set(data.origin, at - ROUND);
+    }
     const guilty = this.#required(data.origin).filter((c) => this.#isCondemned(r, c, at));
     if (guilty.length === 0) {
       this.fail('rule-6-a-quorum-of-failures', `${r.name} calls ${data.origin} down without one`);

@@ -440,7 +440,9 @@ class World {
   }
 
   #behind(): string[] {
-    return behind(this.#leader(), this.#vendors, this.#lease === null);
+    // What a store could not keep was said to be forgotten: nobody knows of it to bring it back.
+    const isKept = (name: Name) => this.#lease === null && !this.#checkers.unprepared.has(name);
+    return behind(this.#leader(), this.#vendors, isKept);
   }
 
   // ------------------------------------------------------------ after
