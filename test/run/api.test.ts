@@ -25,7 +25,7 @@ import { Readers } from '../../src/serve/readers.ts';
 import { type StandIn, standIn } from '../cli/desk.ts';
 import { makeCertificate } from '../parts/certificate.ts';
 import { mustCall } from '../parts/daemon.ts';
-import { main, startDaemon, stopChild, until } from '../parts/program.ts';
+import { startDaemon, stopChild, until } from '../parts/program.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'detour-apidoor-'));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -274,23 +274,18 @@ test('without it none of its code is loaded', () => {
     if (seen.has(path)) return;
     seen.add(path);
     const text = readFileSync(path, 'utf8');
-    for (const [, what] of text.matchAll(/^(?:import|export) [^;]*?from '(\.[^']+)';/gm)) {
-      look(join(dirname(path), what!));
-    }
-    for (const [, what] of text.matchAll(/^(?:import|export) [^;]*?from '([^.][^']+)';/gm)) {
-      seen.add(what!);
+    for (const [, what] of text.matchAll(/^(?:import|export) (?!type )[^;]*?from '([^']+)';/gm)) {
+      if (what!.startsWith('.')) look(join(dirname(path), what!));
+      else seen.add(what!);
     }
   };
-  const dist = dirname(main);
-  look(join(dist, 'run', 'daemon.js'));
+  const src = join(import.meta.dirname, '..', '..', 'src');
+  look(join(src, 'run', 'daemon.ts'));
   const here = [...seen].filter((path) =>
-    /serve\/(api|press|tokens|meter|openapi)\.js|zod-openapi/.test(path),
+    /serve\/(api|press|tokens|meter|openapi)\.ts|zod-openapi/.test(path),
   );
   assert.deepEqual(here, []);
-  assert.ok(
-    seen.has(join(dist, 'serve', 'routes.js')) && seen.has('zod'),
-    'the walk finds what is',
-  );
+  assert.ok(seen.has(join(src, 'serve', 'routes.ts')) && seen.has('zod'), 'the walk finds what is');
 });
 
 // ---------------------------------------------------------------- the command line
