@@ -158,10 +158,12 @@ function watched(file: number): void {
   registerHooks({
     load(url, context, next) {
       const loaded = next(url, context);
-      if (!url.endsWith('/src/cluster/etcd.js')) return loaded;
+      if (!/\/program\/[^/]+\.cjs$/.test(url)) return loaded;
       const source = String(loaded.source);
-      if (!source.includes(wanted)) throw new Error('the coordinator is made in another way now');
-      return { ...loaded, source: source.replace(wanted, instead) };
+      // One file of the bundle has it: where none has, nobody is seen to act, and the test says so.
+      return source.includes(wanted)
+        ? { ...loaded, source: source.replace(wanted, instead) }
+        : loaded;
     },
   });
   const sample = new Float64Array(2);
