@@ -8,7 +8,7 @@ import about from '../package.json' with { type: 'json' };
 import type { Hands } from './cli/hands.ts';
 import { catchSignals } from './run/signals.ts';
 
-// What is bundled passes for ours: Node would tell operators of what libraries use that is out of date.
+// Bundled libraries pass for ours: Node would tell operators what of theirs is out of date.
 process.noDeprecation = true;
 
 // Before anything that takes its time to load: a daemon's signals are caught from the first line on.
