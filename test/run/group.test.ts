@@ -209,13 +209,15 @@ test('three daemons over etcd: any door, one actor, and another within the lease
   });
 });
 
-/** Writes the address of each module that is loaded to the end of a file. */
+/** Writes the address of each file that is loaded, and the sources in it, to the end of a file. */
 function watchLoading(file: string): string {
   const text = `import { registerHooks } from 'node:module';
 import { appendFileSync } from 'node:fs';
 registerHooks({ load(url, context, next) {
-  appendFileSync(${JSON.stringify(file)}, url + '\\n');
-  return next(url, context);
+  const loaded = next(url, context);
+  const sources = String(loaded.source ?? '').match(/^\\/\\/ src\\/.*$/gm) ?? [];
+  appendFileSync(${JSON.stringify(file)}, [url, ...sources, ''].join('\\n'));
+  return loaded;
 } });`;
   return `data:text/javascript,${encodeURIComponent(text)}`;
 }
@@ -228,9 +230,9 @@ test('a node that is alone loads nothing of a group', async () => {
   try {
     await until('it runs', 60_000, () => lab.cli('status').status === 0);
     const modules = readFileSync(loaded, 'utf8');
-    assert.match(modules, /dist\/src\/run\/daemon\.js/);
-    assert.match(modules, /dist\/src\/cluster\/single\.js/);
-    const ofGroup = /dist\/src\/(?:run\/(?:group|elapsed)|cluster\/(?!single|keyring)\w+)\.js/;
+    assert.match(modules, /\/\/ src\/run\/daemon\.ts/);
+    assert.match(modules, /\/\/ src\/cluster\/single\.ts/);
+    const ofGroup = /\/\/ src\/(?:run\/(?:group|elapsed)|cluster\/(?!single|keyring)\w+)\.ts/;
     assert.doesNotMatch(modules, ofGroup);
   } finally {
     await stopChild(child);
