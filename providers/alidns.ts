@@ -58,6 +58,7 @@ import {
   markerTtl,
   movedOn,
   type NsMoves,
+  zoneOfPlace,
 } from './kit/delegation.ts';
 import { endpoint } from './kit/endpoint.ts';
 import { type Called, done, failed, fault, fieldsOf, garbled, type Trouble } from './kit/fault.ts';
@@ -729,13 +730,10 @@ class Alidns implements Provider {
       const detail = `the vendor's API lists no NS records of ${place.zone} itself`;
       return failed('zone', 'rejected', `${detail}: they cannot be changed`);
     }
-    const held = await this.#zoneByName(place.zone, signal);
+    const byName = (zone: Name) => this.#zoneByName(zone, signal);
+    const held = await zoneOfPlace(place, this.#zones, byName, signal, 'key');
     if (!held.ok) return held;
     const zone = held.value;
-    if (zone === null) {
-      const cure = 'check `delegation` in the configuration, and whose key it is';
-      return failed('zone', 'rejected', `this account holds no zone ${place.zone}`, { cure });
-    }
     const names = [place.name, delegationMarkerName(place.zone)];
     const found = await sideBySide(names, names.length, (n) => this.#rows(zone, n, signal));
     if (!found.ok) return found;

@@ -91,7 +91,7 @@ export const awsKeySettings = {
     .describe('a profile of the files that the AWS CLI uses'),
 };
 
-type AwsKeySettings = z.output<z.ZodObject<typeof awsKeySettings>>;
+export type AwsKeySettings = z.output<z.ZodObject<typeof awsKeySettings>>;
 
 /** Exactly one of them; a role is taken by keys. */
 export function refuseOtherAwsKeys(settings: AwsKeySettings, context: z.RefinementCtx): void {

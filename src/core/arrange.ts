@@ -15,7 +15,7 @@ import { amend, follows, keep, type RecordState, type State, type Step } from '.
 import { newDoc, readAll } from './steer.ts';
 import { startLanes } from './switch.ts';
 import { clearDeadline, deadline } from './timers.ts';
-import { watchChecks } from './watch.ts';
+import { watchChecks } from './watched.ts';
 import { letGo } from './zone.ts';
 
 /** Brings origins, lanes, records and checks in line with the configuration. */

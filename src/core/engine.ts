@@ -11,6 +11,7 @@ import { arrange, forgetImagined } from './arrange.ts';
 import { newestBehaviour } from './behaviour.ts';
 import { isWaiting, onAskDue } from './cell.ts';
 import { keepRuns, RUNS_KEY } from './drill.ts';
+import { onEnded } from './ended.ts';
 import { learn, onGroup, stepBack, stepUp } from './follow.ts';
 import { onHeard, onReplicaDue, onUnheard } from './heard.ts';
 import { onHooked } from './hook.ts';
@@ -69,7 +70,7 @@ import {
   timers,
   type Wake,
 } from './timers.ts';
-import { forgetAll, onCalled, onDeadline, onEnded, onObservation } from './watch.ts';
+import { forgetAll, onCalled, onDeadline, onObservation } from './watch.ts';
 import { letGo } from './zone.ts';
 
 export { behaviours, newestBehaviour } from './behaviour.ts';

@@ -9,21 +9,31 @@
 
 import { since } from './behaviour.ts';
 import {
+  burst,
+  call,
+  callToConfirm,
+  endBurst,
+  isOverdue,
+  isPlain,
+  launch,
+  launchOfBurst,
+  pauseOf,
+  voterOf,
+} from './burst.ts';
+import {
   type CheckState,
-  checkKey,
-  checkState,
   FAIL_IF_DOWN,
   forget,
   hear,
   isStale,
   lossRate,
-  OVERDUE_FACTOR,
   observe,
   quorum,
   silentMs,
   weigh,
 } from './detect.ts';
-import { arrangeHearsay, forgetOthers } from './heard.ts';
+import { askOfEnd } from './ended.ts';
+import { forgetOthers } from './heard.ts';
 import {
   countDown,
   diagnoseSoon,
@@ -44,33 +54,19 @@ import {
 import type { CheckConfig, CheckId, Name, Observation, Verdict } from './model.ts';
 import {
   countPass,
-  countProbe,
   countRefusal,
   giveBack,
   limitOf,
-  mayAskOfEnd,
   mayWitness,
-  newRate,
   slowedMs,
   slowness,
   waitByClockMs,
   waitForExtraMs,
   waitForRecoveryMs,
 } from './rate.ts';
-import {
-  count,
-  isDark,
-  type Lot,
-  lightAt,
-  lossNow,
-  lostAround,
-  newLot,
-  newTrack,
-  type Reference,
-} from './sight.ts';
+import { count, isDark, lightAt, lossNow, lostAround } from './sight.ts';
 import {
   type CallReason,
-  type End,
   type Eyes,
   type Judged,
   jitter,
@@ -84,294 +80,33 @@ import {
   type Voter,
 } from './state.ts';
 import { hasMoved, isLateToTell, isNews } from './tell.ts';
-import { clearAll, isSet, setDeadline } from './timers.ts';
+import { setDeadline } from './timers.ts';
+import { beginSoon, nextInPhase, placeOf } from './watched.ts';
 
-/** Confirm probes of one burst at most: a verdict that will not settle goes back to its interval. */
-const BURST_MAX = 12;
-/** Regular probes at a start are spread by this, up to the interval. */
-const START_SPREAD_MS = 5;
-/** More checks by paths than these are spread over their whole interval. */
-const CROWD = 50;
-/** So many of a crowd may be due in one moment: at most this part of the interval, and so long. */
-const MOMENT_CHECKS = 8;
-const MOMENT_SHARE = 1 / 20;
-const MOMENT_MAX_MS = 100;
-/** Origins that serve as reference points of a path, at most, shared out among the clouds. */
-const NATURAL_REFERENCES = 6;
 /** Reference points asked at once when a failure must be put in its light. */
 const REFERENCES_ASKED = 2;
+
 /** Of a place's allowance, what doubt leaves that has found nothing yet. */
 const KEPT_SHARE = 2 / 3;
+
 /** What a decision rests on is no older than this. */
 const FRESH_MS = 15_000;
+
 /** Failures of one check by one path that may wait to be vouched for. */
 const UNVOUCHED_MAX = 16;
+
 /** How far a decision may overdraw what its place allows, and what another replica's may here. */
 const OVERDRAFT = -1;
 const CALLED_OVERDRAFT = -0.5;
+
 /** Of the budget of confirm probes, what is not for calls. */
 const CALLED_SHARE = 0.5;
+
 /** Probes that a call to confirm gets though nothing has failed here, until the caller is heard. */
 const CALLED_PROBES = 2;
-/** Probes of a burst that an end began which come close together, and how many whatever is seen. */
-const EAGER_PROBES = 6;
-const EAGER_SURE = 2;
-/** So much closer than in any other doubt, and no closer than this. */
-const EAGER_FACTOR = 5;
-const EAGER_LEAST_MS = 50;
-/** On a path that loses more than this share, haste gains little and costs certainty. */
-const EAGER_LOSS = 0.1;
-/** Ends so soon after a start or a reload ask for nothing. */
-const ENDS_UNHEARD_MS = 30_000;
-/** More ends within a second are a proxy's or a network's: each is looked at by its own path. */
-const ENDS_APART = 16;
-/** So is each of a check of which so many in turn meant nothing; one is forgotten in so long. */
-const VAIN_ENDS = 3;
-const VAIN_MOST = 6;
-const VAIN_MEMORY_MS = 600_000;
-/** Of the budget of confirm probes, what is not for ends. */
-const ENDED_SHARE = 0.5;
-/** Where nothing is counted: of what another replica probes. */
-const NO_LOT = newLot();
+
 /** What a call asked for is told for so long, in milliseconds, after it can have ended. */
 const CALL_ANSWER_MS = 2_000;
-
-/** Adds the checks of the configuration that are not watched yet; drops those that are gone. */
-export function watchChecks(state: State): void {
-  const wanted = new Set<string>();
-  const all = Object.values(state.config.checks);
-  const isOwn = (path: string) => isWalked(state, path);
-  const count = all.reduce((sum, c) => sum + c.paths.filter(isOwn).length, 0);
-  arrangeRates(state, all);
-  let index = 0;
-  for (const check of all) {
-    const known = state.judged.get(check.id);
-    const was = known?.config;
-    if (known !== undefined) known.config = check;
-    else {
-      const unknown = { verdict: 'unknown' as const, sinceAt: state.now, disputed: false };
-      const uncalled = { calledAt: -1, freshAt: -1, tellUntilAt: -1, vain: 0, endedAt: -1 };
-      state.judged.set(check.id, { config: check, all: [], groups: [], ...unknown, ...uncalled });
-    }
-    check.paths.forEach((path, i) => {
-      const key = checkKey(check.id, path);
-      wanted.add(key);
-      const old = state.checks.get(key);
-      const rate = state.rates.get(placeOf(check))!;
-      const cs = old ?? checkState(key, check.id, path, rate, state.now);
-      state.checks.set(key, cs);
-      // What others probe is only heard of.
-      if (!isOwn(path)) {
-        clearAll(state.timers, cs.deadlines);
-        return;
-      }
-      const place = { share: index++ / count, turn: i / check.paths.length, count };
-      if (old === undefined) beginSoon(state, cs, check, place);
-      else if (was !== undefined) changeCadence(state, cs, was, check, place);
-    });
-  }
-  for (const [key, gone] of state.checks) {
-    if (wanted.has(key)) continue;
-    state.checks.delete(key);
-    clearAll(state.timers, gone.deadlines);
-  }
-  for (const id of [...state.judged.keys()]) {
-    if (!(id in state.config.checks)) state.judged.delete(id);
-  }
-  watchOrigins(state);
-  watchPaths(state);
-}
-
-/** Whether probes leave by this path from here; in a group each replica has its own. */
-function isWalked({ config }: State, path: string): boolean {
-  const { replica } = config.paths[path]!;
-  return replica === undefined || config.group === undefined || replica === config.group.self;
-}
-
-/** Where a check by a path stands among all of them, and among the paths of its check. */
-type Place = Readonly<Record<'share' | 'turn' | 'count', number>>;
-
-/**
- * The first probe comes soon, so that a verdict settles soon. From then on each of many has its own
- * place in the interval, by its name; few are no crowd. The paths of one check take turns, so that an
- * outage is first seen the sooner.
- */
-function beginSoon(
-  state: State,
-  cs: CheckState,
-  { id, intervalMs }: CheckConfig,
-  { share, turn, count }: Place,
-): void {
-  const spread = Math.min(intervalMs, count * START_SPREAD_MS);
-  cs.dueAt = state.now + Math.floor((share * spread + turn * intervalMs) % intervalMs);
-  const isCrowd = count > CROWD;
-  const ownMs = hashOf(id) * intervalMs;
-  const sharedMs = ownMs - (ownMs % momentMs(intervalMs, count));
-  cs.phaseMs = isCrowd ? Math.floor(sharedMs + turn * intervalMs) : cs.dueAt;
-  setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
-}
-
-/**
- * To wake this process costs more than a probe does, so a few checks of a crowd share a moment; the
- * more there are the shorter it is, until it is the clock's own.
- */
-function momentMs(intervalMs: number, count: number): number {
-  const share = Math.min(MOMENT_SHARE, MOMENT_CHECKS / count);
-  return Math.max(1, Math.min(MOMENT_MAX_MS, Math.floor(intervalMs * share)));
-}
-
-/** A number in [0, 1) for a name, the same every time (FNV-1a by Fowler, Noll and Vo). */
-function hashOf(name: string): number {
-  let h = 0x811c9dc5;
-  for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
-  // Its last bits alone tell apart names that differ in their ends.
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  return ((h ^ (h >>> 13)) >>> 0) / 4_294_967_296;
-}
-
-/** The next moment in the phase of a check, no sooner than half an interval from now. */
-function nextInPhase({ phaseMs }: CheckState, { intervalMs }: CheckConfig, now: number): number {
-  const since = (now - phaseMs) % intervalMs;
-  const next = now - since + (since < 0 ? 0 : intervalMs);
-  return next - now < intervalMs / 2 ? next + intervalMs : next;
-}
-
-/** What a check asks, together with others: its origin; all that ask somebody else stand alone. */
-function placeOf(check: CheckConfig): string {
-  return check.aside ? check.id : (check.origin ?? check.id);
-}
-
-/** What the clocks ask of each place; what is known of its limit is kept. */
-function arrangeRates(state: State, all: readonly CheckConfig[]): void {
-  const sharers = state.config.group?.replicas.length ?? 1;
-  const asked = new Set(all.map(placeOf));
-  for (const rate of state.rates.values()) [rate.plain, rate.ways] = [0, 0];
-  for (const check of all) {
-    const place = placeOf(check);
-    const rate = state.rates.get(place) ?? newRate(state.now);
-    state.rates.set(place, rate);
-    const ways = check.paths.filter((path) => isWalked(state, path)).length;
-    rate.ways += ways;
-    rate.plain += (1000 / check.intervalMs) * ways;
-    // What a place may be asked is for all replicas together.
-    rate.sharers = sharers;
-    const set = state.config.origins[place]?.rate;
-    rate.set = set === undefined ? null : set / sharers;
-  }
-  for (const place of [...state.rates.keys()]) if (!asked.has(place)) state.rates.delete(place);
-}
-
-/** A reload puts another cadence in force at once: nobody waits out the old one. */
-function changeCadence(
-  state: State,
-  cs: CheckState,
-  was: CheckConfig,
-  is: CheckConfig,
-  place: Place,
-): void {
-  if (is.intervalMs !== was.intervalMs) {
-    // What was fresh a moment ago is not made old by being asked for more often from now on.
-    const isOld = isStale(cs, was, cs.verdict, state.now);
-    if (!isOld) cs.heardAt = Math.max(cs.heardAt, state.now - is.intervalMs);
-    const { dueAt } = cs;
-    beginSoon(state, cs, is, place);
-    cs.dueAt = Math.min(cs.dueAt, dueAt);
-    setDeadline(state.timers, cs.deadlines.probe, cs.dueAt);
-  }
-  const { confirm } = cs.deadlines;
-  if (isSet(confirm)) {
-    setDeadline(state.timers, confirm, Math.min(confirm.at, state.now + is.confirmMs));
-  }
-}
-
-/** Finds the checks that move traffic away from each origin. */
-function watchOrigins(state: State): void {
-  for (const origin of state.origins.values()) {
-    const { checks, needs } = state.config.origins[origin.name]!;
-    const judged = (id: string) => state.judged.get(id)!;
-    origin.own = checks.map(judged).filter(({ config }) => !config.advisory);
-    origin.required = [...origin.own, ...needs.map(judged)];
-  }
-}
-
-/** Finds each path's reference points: its own, and some origins of every cloud. */
-function watchPaths(state: State): void {
-  const origins = Object.values(state.config.checks).filter(
-    (c) => c.role === 'origin' && c.aside !== true,
-  );
-  const clouds = [...new Set(origins.map((c) => c.cloud))];
-  const each = Math.max(1, Math.floor(NATURAL_REFERENCES / Math.max(1, clouds.length)));
-  const old = new Map(state.paths);
-  state.paths.clear();
-  for (const cs of state.checks.values()) cs.track = null;
-  for (const path of Object.values(state.config.paths)) {
-    const mine = origins.filter((c) => c.paths.includes(path.name) && c.cloud !== path.cloud);
-    const natural = clouds.flatMap((cloud) => mine.filter((c) => c.cloud === cloud).slice(0, each));
-    const own = path.references.map((id) => state.config.checks[id]!);
-    const known = old.get(path.name);
-    const replica = isWalked(state, path.name) ? null : state.eyes!.others.get(path.replica!)!;
-    const references = replica === null ? [...own, ...natural] : [];
-    state.paths.set(path.name, {
-      name: path.name,
-      replica,
-      group: path.group,
-      cloud: path.cloud,
-      references: references.map((c) => referenceOf(state, c, path.name)),
-      passBeganAt: known?.passBeganAt ?? -1,
-      blind: known?.blind ?? false,
-      waiting: new Set(),
-      askedAt: 0,
-      loss: known?.loss ?? { total: 0, failed: 0 },
-      lots: replica === null ? lotsOf(state, path.name, known) : new Map(),
-      down: new Map(),
-      checks: mine.length,
-      suspect: false,
-    });
-  }
-  for (const judged of state.judged.values()) arrangeVoters(state, judged);
-  for (const cs of state.checks.values()) {
-    cs.unvouched.length = 0;
-    countDown(state, cs, cs.verdict === 'down' ? 1 : 0);
-  }
-  if (state.eyes !== null) arrangeHearsay(state, state.eyes);
-}
-
-/** Of each cloud that is asked by a path; what is of no cloud stands for itself. */
-function lotsOf({ config }: State, path: string, known: PathState | undefined): Map<string, Lot> {
-  const lots = new Map<string, Lot>();
-  for (const check of Object.values(config.checks)) {
-    if (!check.paths.includes(path)) continue;
-    const name = lotName(check);
-    if (!lots.has(name)) lots.set(name, known?.lots.get(name) ?? newLot());
-  }
-  return lots;
-}
-
-function lotName({ cloud, id }: CheckConfig): string {
-  return cloud === null ? `check ${id}` : `cloud ${cloud}`;
-}
-
-function arrangeVoters(state: State, { config: check, all, groups }: Judged): void {
-  all.length = 0;
-  const byGroup = new Map<string, Voter[]>();
-  for (const name of check.paths) {
-    const cs = state.checks.get(checkKey(check.id, name))!;
-    const way = state.paths.get(name)!;
-    const voter = { cs, way, lot: way.lots.get(lotName(check)) ?? NO_LOT };
-    all.push(voter);
-    // A path that sits in a cloud has no vote about that cloud.
-    if (voter.way.cloud !== null && voter.way.cloud === check.cloud) continue;
-    const { group } = voter.way;
-    byGroup.set(group, [...(byGroup.get(group) ?? []), voter]);
-  }
-  groups.splice(0, groups.length, ...byGroup.values());
-}
-
-function referenceOf(state: State, c: CheckConfig, path: string): Reference {
-  const cs = state.checks.get(checkKey(c.id, path))!;
-  cs.track ??= newTrack();
-  return { cs, origin: c.origin, cloud: c.cloud };
-}
 
 /** A deadline of a check's own is due. */
 export function onDeadline(
@@ -448,37 +183,6 @@ function onConfirm(state: State, cs: CheckState, judged: Judged, out: Step): voi
     } else if (waitMs === 0) giveBack(cs.rate);
   }
   setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
-}
-
-/** Nothing has failed, but a connection has ended: that has an allowance of its own. */
-function askOfEnd(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
-  const budget = state.eyes?.confirm ?? state.config.confirm;
-  const isFree = state.confirm.tokens >= budget.burst * ENDED_SHARE + 1;
-  let pauseMs = config.confirmMs;
-  cs.burst--;
-  if (isFree && mayAskOfEnd(cs.rate, state.now)) {
-    takeTokens(state.confirm, budget, state.now, 1);
-    launchOfBurst(state, cs, config, out);
-    pauseMs = pauseOf(state, cs, config);
-  }
-  if (cs.burst === 0) endBurst(cs);
-  else setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, pauseMs, 0.1));
-}
-
-function launchOfBurst(state: State, cs: CheckState, config: CheckConfig, out: Step): void {
-  cs.eager = Math.max(0, cs.eager - 1);
-  cs.sure = Math.max(0, cs.sure - 1);
-  launch(state, cs, config, out);
-}
-
-function endBurst(cs: CheckState): void {
-  [cs.burst, cs.eager, cs.sure] = [0, 0, 0];
-}
-
-/** As short as the end of a held connection lets `confirm` be; a lossy path is never hurried. */
-function pauseOf(state: State, { eager, path }: CheckState, { confirmMs }: CheckConfig): number {
-  if (eager === 0 || lossRate(state.paths.get(path)!.loss) > EAGER_LOSS) return confirmMs;
-  return Math.min(confirmMs, Math.max(EAGER_LEAST_MS, confirmMs / EAGER_FACTOR));
 }
 
 /**
@@ -596,12 +300,6 @@ function refused(
   const sentence = `${place} says that it is asked too often: at most ${most} times a second from now on`;
   note(out, 'limit', null, sentence, { place, perSecond });
   return NOBODY;
-}
-
-/** A check has few paths, and walking along them is quicker than a table. */
-function voterOf({ all }: Judged, path: string): Voter | undefined {
-  for (const voter of all) if (voter.way.name === path) return voter;
-  return undefined;
 }
 
 /** Folds one observation that counts into its check, and judges where that may change something. */
@@ -910,13 +608,6 @@ function isOpen(state: State, cs: CheckState, judged: Judged): boolean {
   return false;
 }
 
-/** The oldest probe under way takes far longer than a pass usually does. */
-function isOverdue(state: State, cs: CheckState, config: CheckConfig): boolean {
-  const oldest = cs.pending[0];
-  if (oldest === undefined || cs.verdict !== 'up') return false;
-  return state.now - oldest >= overdueMs(cs, config);
-}
-
 /**
  * The first failure on one path re-probes the check on all its paths, and those of other replicas:
  * `called` is null for what another replica has asked for, for a call never makes a call.
@@ -939,34 +630,12 @@ function burstEverywhere(
   if (state.eyes !== null && called !== null && isNew) callToConfirm(state, judged, called);
 }
 
-function callToConfirm(state: State, judged: Judged, out: Step): void {
-  // By then the others go on by what they see themselves.
-  const isRecent = judged.calledAt >= 0 && state.now - judged.calledAt < restMs(judged.config);
-  if (isRecent || judged.config.role === 'reference') return;
-  judged.calledAt = state.now;
-  call(judged.config.id, 'confirm', out);
-}
-
-/** As long as the longest burst, and what it launched last, may take. */
-function restMs({ confirmMs, timeoutMs }: CheckConfig): number {
-  return BURST_MAX * confirmMs + timeoutMs;
-}
-
 /** A decision needs what begins now, by the paths of all replicas. */
 function callFresh(state: State, judged: Judged, out: Step): void {
   // Of many records that choose at once, one call is enough.
   if (state.eyes === null || judged.freshAt === state.now) return;
   judged.freshAt = state.now;
   call(judged.config.id, 'fresh', out);
-}
-
-/** One effect for all the checks of a step. */
-function call(check: CheckId, why: CallReason, out: Step): void {
-  const last = out.effects.at(-1);
-  const isSame = last?.kind === 'call' && last.why === why;
-  const checks = isSame ? [...last.checks, check] : [check];
-  if (isSame) out.effects.pop();
-  out.effects.push({ kind: 'call', checks, why });
 }
 
 /** Another replica asks for these to be probed here too: by own paths, and within the rates. */
@@ -992,80 +661,6 @@ export function onCalled(
       }
     }
   }
-}
-
-/**
- * Held connections have ended: what that means is asked at once, by all paths of the check; it is no
- * evidence, and nothing is counted until a probe has failed. Where ends are many, or have meant
- * nothing of late, only the path is asked whose connection it was. What the budget does not hold just
- * now comes when it does, the most preferred first, or by the clock.
- */
-export function onEnded(state: State, ends: readonly End[], out: Step): void {
-  // What the paths usually lose is not known yet, and without it haste may be wrong.
-  if (state.now - state.configuredAt < ENDS_UNHEARD_MS) return;
-  if (state.now - state.ends.sinceAt >= 1000) {
-    [state.ends.count, state.ends.sinceAt] = [0, state.now];
-  }
-  state.ends.count += ends.length;
-  const isMass = state.ends.count > ENDS_APART;
-  const budget = state.eyes?.confirm ?? state.config.confirm;
-  takeTokens(state.confirm, budget, state.now, 0);
-  let free = state.confirm.tokens - budget.burst * ENDED_SHARE;
-  for (const { judged, voter } of inOrder(state, ends)) {
-    const { config } = judged;
-    const { cs } = voter;
-    if (cs.eager > 0) continue;
-    const isVain = countEnd(state, judged);
-    const few = isMass || isVain;
-    const asked = few ? [voter] : judged.all.filter((v) => v.cs.hearsay === null && !v.way.blind);
-    const sure = few ? 1 : EAGER_SURE;
-    free -= asked.length * sure;
-    const afterMs = free >= 0 ? 0 : (-free / budget.perSecond) * 1000;
-    // By then the clock has asked.
-    if (afterMs > config.intervalMs) continue;
-    if (!few && state.eyes !== null) callToConfirm(state, judged, out);
-    for (const v of asked) hurry(state, v.cs, sure, afterMs);
-  }
-}
-
-/** Those of checks that are up, by paths of our own that see; the most preferred first. */
-function inOrder(state: State, ends: readonly End[]): { judged: Judged; voter: Voter }[] {
-  const all = ends.flatMap(({ check, path }) => {
-    const judged = state.judged.get(check);
-    const voter = judged === undefined ? undefined : voterOf(judged, path);
-    if (judged?.verdict !== 'up' || voter === undefined) return [];
-    if (voter.way.blind || voter.cs.hearsay !== null) return [];
-    return [{ judged, voter, place: preference(state, judged.config.origin) }];
-  });
-  return all.sort((a, b) => a.place - b.place);
-}
-
-/** 0: in force for some record; then by its place among the targets; last: a target of none. */
-function preference(state: State, origin: string | null): number {
-  let best = Number.MAX_SAFE_INTEGER;
-  for (const name of state.origins.get(origin ?? '')?.records ?? []) {
-    const { doc, config } = state.records.get(name)!;
-    if (doc.target === origin) return 0;
-    best = Math.min(best, 1 + config.targets.findIndex((t) => t.origin === origin));
-  }
-  return best;
-}
-
-/** One more end, in vain until it is down; whether those of late were, each of them. */
-function countEnd({ now }: State, judged: Judged): boolean {
-  const { endedAt, sinceAt, vain } = judged;
-  const forgotten = Math.floor((now - endedAt) / VAIN_MEMORY_MS);
-  const left = sinceAt > endedAt ? 0 : Math.max(0, vain - forgotten);
-  judged.vain = Math.min(VAIN_MOST, left + 1);
-  judged.endedAt = now;
-  return left >= VAIN_ENDS;
-}
-
-/** Begins a burst of probes close together, or makes one that is under way such a burst. */
-function hurry(state: State, cs: CheckState, sure: number, afterMs: number): void {
-  if (cs.burst > 0) hasten(state, cs, afterMs);
-  else burst(state, cs, afterMs);
-  [cs.eager, cs.sure] = [EAGER_PROBES, sure];
 }
 
 /**
@@ -1098,52 +693,5 @@ function tellOf(eyes: Eyes, cs: CheckState, judged: Judged, o: Observation, now:
   const isAgainst = o.outcome === 'pass' ? verdict === 'down' : verdict !== 'down';
   if (isOther || isAgainst || now < judged.tellUntilAt || isLateToTell(cs, judged.config, now)) {
     isNews(eyes, cs, now);
-  }
-}
-
-function burst(state: State, cs: CheckState, afterMs: number): void {
-  if (cs.burst > 0) {
-    // What was only put off, and has asked nothing yet, puts off nothing that has been seen.
-    if (cs.eager === EAGER_PROBES) hasten(state, cs, afterMs);
-    return;
-  }
-  cs.burst = BURST_MAX;
-  setDeadline(state.timers, cs.deadlines.confirm, state.now + jitter(state, afterMs, 0.1));
-}
-
-function hasten(state: State, { deadlines: { confirm } }: CheckState, afterMs: number): void {
-  if (confirm.at > state.now + afterMs) setDeadline(state.timers, confirm, state.now + afterMs);
-}
-
-function overdueMs(cs: CheckState, config: CheckConfig): number {
-  return Math.max(config.confirmMs, OVERDUE_FACTOR * cs.usualMs);
-}
-
-/** Nothing is in doubt about it, by this path or another. */
-function isPlain({ verdict, missed, burst: left }: CheckState, judged: Judged): boolean {
-  return verdict === 'up' && judged.verdict === 'up' && missed === 0 && left === 0;
-}
-
-function launch(
-  state: State,
-  cs: CheckState,
-  config: CheckConfig,
-  out: Step,
-  routine = false,
-): void {
-  // Probes of one check under way are bounded: more would say nothing that these will not.
-  if (cs.pending.length >= config.fall + 5) return;
-  cs.pending.push(state.now);
-  cs.askedAt = state.now;
-  if (countProbe(cs.rate, state.now)) {
-    const place = placeOf(config);
-    note(out, 'limit', null, `${place} is asked as ever again`, { place, perSecond: null });
-  }
-  const { check, path } = cs;
-  out.effects.push({ kind: 'probe', check, path, at: state.now, routine });
-  const overdue = overdueMs(cs, config);
-  const isCalm = cs.burst === 0 || cs.sure > 0;
-  if (cs.verdict === 'up' && isCalm && overdue < config.timeoutMs) {
-    setDeadline(state.timers, cs.deadlines.overdue, state.now + overdue);
   }
 }

@@ -8,15 +8,11 @@ import { webhook } from './webhook.ts';
 
 /** Every kind of notifier, by its word in the configuration. */
 export const notifierTypes: Readonly<Record<string, NotifierType<unknown>>> = table(
-  alertmanager,
-  command,
-  smtp,
-  webhook,
+  ...[alertmanager, command, smtp, webhook],
 );
 
-// biome-ignore lint/suspicious/noExplicitAny: each row has settings of its own.
-type Row = NotifierType<any>;
-
-function table(...types: readonly Row[]): Readonly<Record<string, Row>> {
+function table(
+  ...types: readonly NotifierType<unknown>[]
+): Readonly<Record<string, NotifierType<unknown>>> {
   return Object.fromEntries(types.map((type) => [type.key, type]));
 }

@@ -36,7 +36,7 @@ export interface StripsDesk {
 }
 
 /** Of a strip: each ring has a mark and a time for each of its pieces. */
-const cellsOfRing = 2 * spans['15m'].pieces;
+const cellsOfRing = 2 * Math.max(spans['15m'].pieces, spans['6h'].pieces);
 const cellsOfStrip = 2 * cellsOfRing;
 /** Strips that share a buffer: one of its own costs each as much again, and each collection time. */
 const stripsTogether = 64;

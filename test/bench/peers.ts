@@ -288,6 +288,18 @@ loglevel=3
   return { ...peer, dns };
 }
 
+/** What every configuration of HAProxy begins with here. */
+const haproxyHead = `global
+  nbthread 1
+  maxconn 2000
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 1s
+  timeout server 1s
+  timeout check 1s
+`;
+
 /** HAProxy with one backend whose servers it checks every second; `ca`: by TLS, verified. */
 export async function startHaproxy(
   addresses: readonly string[],
@@ -299,16 +311,7 @@ export async function startHaproxy(
   const options = `check inter 1s fall 3 rise 2${tls}`;
   const servers = addresses.map((a, i) => `  server s${i} ${a}:${how.port} ${options}`);
   const files = () => ({
-    'haproxy.cfg': `global
-  nbthread 1
-  maxconn 2000
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 1s
-  timeout server 1s
-  timeout check 1s
-frontend stats
+    'haproxy.cfg': `${haproxyHead}frontend stats
   bind 127.0.0.1:${front}
   stats enable
 backend origins
@@ -339,16 +342,7 @@ export async function startHaproxyPairs(
   server ${b} ${b}:${how.port} backup ${options}`;
   });
   const files = () => ({
-    'haproxy.cfg': `global
-  nbthread 1
-  maxconn 2000
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 1s
-  timeout server 1s
-  timeout check 1s
-frontend all
+    'haproxy.cfg': `${haproxyHead}frontend all
   bind 127.0.0.1:${front}
   use_backend %[req.hdr(host)]
 ${backends.join('\n')}

@@ -45,6 +45,9 @@ const sight = 'src/core/sight.ts';
 const situation = 'src/core/situation.ts';
 const steer = 'src/core/steer.ts';
 const watch = 'src/core/watch.ts';
+const watched = 'src/core/watched.ts';
+const burst = 'src/core/burst.ts';
+const ended = 'src/core/ended.ts';
 const zone = 'src/core/zone.ts';
 const rate = 'src/core/rate.ts';
 
@@ -759,7 +762,7 @@ export const mutants: readonly Mutant[] = [
     by: '46-groups',
     edits: [
       {
-        file: watch,
+        file: watched,
         find: 'const { group } = voter.way;',
         replace: 'const group = voter.way.name;',
       },
@@ -783,7 +786,7 @@ export const mutants: readonly Mutant[] = [
     by: '47-path-in-a-cloud',
     edits: [
       {
-        file: watch,
+        file: watched,
         find: `    if (voter.way.cloud !== null && voter.way.cloud === check.cloud) continue;
 `,
         replace: '',
@@ -894,7 +897,7 @@ export const mutants: readonly Mutant[] = [
         replace: '',
       },
       {
-        file: watch,
+        file: watched,
         find: 'checks.map(judged).filter(({ config }) => !config.advisory)',
         replace: 'checks.map(judged)',
       },
@@ -1971,7 +1974,7 @@ function laneWorks`,
         replace: '  return [];',
       },
       {
-        file: watch,
+        file: watched,
         find: 'origin.required = [...origin.own, ...needs.map(judged)];',
         replace: 'origin.required = origin.own;',
       },
@@ -3497,7 +3500,7 @@ function laneWorks`,
     by: '110-cadence',
     edits: [
       {
-        file: watch,
+        file: watched,
         find: '    cs.dueAt = Math.min(cs.dueAt, dueAt);',
         replace: '    cs.dueAt = dueAt;',
       },
@@ -3509,7 +3512,7 @@ function laneWorks`,
     by: '110-cadence',
     edits: [
       {
-        file: watch,
+        file: watched,
         find: '    if (!isOld) cs.heardAt',
         replace: '    if (isOld) cs.heardAt',
       },
@@ -3521,7 +3524,7 @@ function laneWorks`,
     by: '110-cadence',
     edits: [
       {
-        file: watch,
+        file: watched,
         find: 'Math.min(confirm.at, state.now + is.confirmMs)',
         replace: 'confirm.at',
       },
@@ -4533,7 +4536,7 @@ function laneWorks`,
     by: 'providers/rfc2136-servers.test.ts',
     edits: [
       {
-        file: 'providers/rfc2136.ts',
+        file: 'providers/kit/rfc2136-writing.ts',
         find: 'const doubtMs = 60_000;',
         replace: 'const doubtMs = 0;',
       },
@@ -4545,7 +4548,7 @@ function laneWorks`,
     by: 'providers/rfc2136-servers.test.ts',
     edits: [
       {
-        file: 'providers/rfc2136.ts',
+        file: 'providers/kit/rfc2136-writing.ts',
         find: '    updates.push(addRecord(name, typeCname, to.ttl, encodeName(to.cname)));',
         replace: `    updates.push(deleteSet(name, typeCname));
     updates.push(addRecord(name, typeCname, to.ttl, encodeName(to.cname)));`,
@@ -4558,7 +4561,7 @@ function laneWorks`,
     by: 'providers/rfc2136.test.ts',
     edits: [
       {
-        file: 'providers/rfc2136.ts',
+        file: 'providers/kit/rfc2136-reading.ts',
         find: '  const made = await madeUp(account, zone, doubtful, signal);',
         replace: '  const made = await madeUp(account, zone, doubtful.slice(0, 0), signal);',
       },
@@ -4570,7 +4573,7 @@ function laneWorks`,
     by: 'providers/rfc2136.test.ts',
     edits: [
       {
-        file: 'providers/rfc2136.ts',
+        file: 'providers/kit/rfc2136-reading.ts',
         find: '    if (!isApex(soa.value, between)) continue;',
         replace: '    if (soa.ok) continue;',
       },
@@ -4672,7 +4675,7 @@ function laneWorks`,
     by: 'core/ended.test.ts',
     edits: [
       {
-        file: watch,
+        file: ended,
         find: '  return left >= VAIN_ENDS;',
         replace: '  return left < 0;',
       },
@@ -4684,7 +4687,7 @@ function laneWorks`,
     by: 'core/ended.test.ts',
     edits: [
       {
-        file: watch,
+        file: ended,
         find: 'const asked = few ? [voter]',
         replace: 'const asked = true ? [voter]',
       },
@@ -4696,7 +4699,7 @@ function laneWorks`,
     by: 'core/ended.test.ts',
     edits: [
       {
-        file: watch,
+        file: ended,
         find: '  return all.sort((a, b) => a.place - b.place);',
         replace: '  return all;',
       },
@@ -5193,7 +5196,7 @@ function laneWorks`,
     by: '133-one-says',
     edits: [
       {
-        file: watch,
+        file: watched,
         find: '    const { group } = voter.way;\n',
         replace: "    const group = (voter.way.replica?.name ?? '') + voter.way.group;\n",
       },
@@ -5301,7 +5304,7 @@ function laneWorks`,
     by: 'core/shared.test.ts',
     edits: [
       {
-        file: watch,
+        file: watched,
         find: 'set === undefined ? null : set / sharers',
         replace: 'set === undefined ? null : set',
       },
@@ -7315,12 +7318,12 @@ function laneWorks`,
     by: 'core/aside.test.ts',
     edits: [
       {
-        file: 'src/core/watch.ts',
+        file: watch,
         find: 'let touched = config.aside ? NOBODY : lookAround(',
         replace: 'let touched = lookAround(',
       },
       {
-        file: 'src/core/watch.ts',
+        file: watched,
         find: "(c) => c.role === 'origin' && c.aside !== true,",
         replace: "(c) => c.role === 'origin',",
       },
@@ -7332,7 +7335,7 @@ function laneWorks`,
     by: 'core/aside.test.ts',
     edits: [
       {
-        file: 'src/core/watch.ts',
+        file: watched,
         find: 'return check.aside ? check.id : (check.origin ?? check.id);',
         replace: 'return check.origin ?? check.id;',
       },
@@ -7648,7 +7651,7 @@ function laneWorks`,
     by: 'core/rate.test.ts',
     edits: [
       {
-        file: 'src/core/watch.ts',
+        file: burst,
         find: "return verdict === 'up' && judged.verdict === 'up' && missed === 0 && left === 0;",
         replace: "return verdict === 'up' || judged.verdict === 'up' || missed > 0 || left === 0;",
       },
