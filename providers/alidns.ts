@@ -114,7 +114,7 @@ const capabilities: Capabilities = {
   },
   atomic: false,
   settlesLater: true,
-  readMax: 1000,
+  readMax: 5000,
   writeMax: 10,
   // Claim, three names read, the CNAME, three names read. One write of a domain takes some 31 ms with
   // its way there (`npm run bench:mass`), and the next is refused until it has ended.

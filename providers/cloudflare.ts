@@ -114,7 +114,7 @@ const capabilities: Capabilities = {
   },
   atomic: true,
   // One listing serves as many names as there are, and one writing fills batch after batch.
-  readMax: 1000,
+  readMax: 5000,
   writeMax: 1000,
   callsMax: 90,
   // Documented: 1200 in 5 minutes for all that a user does, the dashboard included; beyond it
@@ -466,7 +466,7 @@ async function recordsOf(
 ): Promise<readonly Told<Records>[]> {
   if (names.length > listAboveNames) {
     const pagesMax = Math.min(listPagesMax, names.length);
-    const all = await listZone(account, zone, pagesMax, room.half(), signal);
+    const all = await listZone(account, zone, pagesMax, room.halfOfCalls(), signal);
     if (!all.ok) return names.map(() => all);
     const records = all.value;
     if (records !== null) return names.map(() => done(records));

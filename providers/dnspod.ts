@@ -95,7 +95,7 @@ const capabilities: Capabilities = {
   },
   atomic: false,
   settlesLater: true,
-  readMax: 1000,
+  readMax: 5000,
   writeMax: 10,
   // Claim, two names and the claim read, the CNAME, it and the claim read.
   eachRecord: { calls: 7, writes: 2 },

@@ -100,7 +100,7 @@ const capabilities: Capabilities = {
   },
   atomic: true,
   // One listing serves as many names as there are, and one writing fills change after change.
-  readMax: 1000,
+  readMax: 5000,
   writeMax: 1000,
   callsMax: 90,
   // The vendor's limit is one of requests a minute and project that stands only in the project's own
@@ -623,7 +623,7 @@ async function readZone(
 ): Promise<readonly Told<Seen>[]> {
   if (names.length > listAboveNames) {
     const pagesMax = Math.min(listPagesMax, names.length);
-    const all = await listZone(account, zone, pagesMax, room.half(), signal);
+    const all = await listZone(account, zone, pagesMax, room.halfOfCalls(), signal);
     if (!all.ok) return names.map(() => all);
     const sets = all.value;
     if (sets !== null) return names.map((name) => done(seenOf(zone, name, sets)));

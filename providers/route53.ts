@@ -119,7 +119,7 @@ const capabilities: Capabilities = {
   },
   atomic: true,
   // One listing serves as many names as there are, and one writing fills batch after batch.
-  readMax: 1000,
+  readMax: 5000,
   writeMax: 1000,
   callsMax: 80,
   // Documented: 50 at once, 10/s refilled, shared with everybody else who uses the account; older
@@ -435,7 +435,7 @@ async function readZone(
 ): Promise<readonly Told<Seen>[]> {
   if (names.length > listAboveNames) {
     const pagesMax = Math.min(listPagesMax, Math.ceil(names.length / 2));
-    const all = await listZone(account, zone, pagesMax, room.half(), signal);
+    const all = await listZone(account, zone, pagesMax, room.halfOfCalls(), signal);
     if (!all.ok) return names.map(() => all);
     const sets = all.value;
     if (sets !== null) return names.map((name) => done(seenOf(zone, name, sets)));

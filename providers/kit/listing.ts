@@ -2,11 +2,13 @@
 // ago. Reading name by name is always right; this only says when listing is worth trying. It must
 // never keep a zone from being listed for long because of one slow moment.
 
-/** How long a zone that could not be listed in time is read by name. */
-const slowForMs = 600_000;
+/** For so long a zone that could not be listed in time is read by name; each time twice as long. */
+const slowFirstMs = 10_000;
+const slowMostMs = 600_000;
 
 export class Listing {
   #pagesLeast: number;
+  #slowForMs = 0;
   #slowUntilMs = 0;
 
   /** `pagesLeast`: pages that a listing takes, as far as one knows. */
@@ -26,6 +28,9 @@ export class Listing {
 
   /** It did not come to its end in its share of a reading. */
   isSlow(): void {
-    this.#slowUntilMs = performance.now() + slowForMs;
+    const now = performance.now();
+    const isAgain = this.#slowForMs > 0 && now < this.#slowUntilMs + slowMostMs;
+    this.#slowForMs = isAgain ? Math.min(slowMostMs, this.#slowForMs * 2) : slowFirstMs;
+    this.#slowUntilMs = now + this.#slowForMs;
   }
 }

@@ -47,6 +47,14 @@ export class Room {
     return new Room(Math.floor(this.#calls / 2), (this.#untilMs - performance.now()) / 2, this);
   }
 
+  /**
+   * Half of the calls that are left, and all of the time: for a listing. What it would leave of the
+   * time is worth less than what is lost where it is cut short.
+   */
+  halfOfCalls(): Room {
+    return new Room(Math.floor(this.#calls / 2), this.#untilMs - performance.now(), this);
+  }
+
   #takeCalls(calls: number): boolean {
     if (this.#calls < calls || this.#whole?.take(calls) === false) return false;
     this.#calls -= calls;
@@ -83,5 +91,9 @@ class WatchedRoom extends Room {
 
   override half(): Room {
     return new WatchedRoom(this.#room.half(), this.#goesOn);
+  }
+
+  override halfOfCalls(): Room {
+    return new WatchedRoom(this.#room.halfOfCalls(), this.#goesOn);
   }
 }

@@ -73,7 +73,7 @@ export async function readRows<Z extends ListedZone, R extends PlainRow>(
   const more = (name: Name) => vendor.moreCalls?.(name) ?? 0;
   const listed =
     names.length > listAboveNames
-      ? await listRows(zone, names.length, vendor, { room: room.half(), signal })
+      ? await listRows(zone, names.length, vendor, { room: room.halfOfCalls(), signal })
       : done(null);
   if (!listed.ok) return names.map(() => listed);
   const told = new Map<Name, Told<Seen>>();

@@ -2,6 +2,7 @@
 // and what name servers give is followed until it is visible, and what refuses is held and told. It
 // queues its work at its lane and sends nothing itself; it never decides a target.
 
+import { ASK_CAP_MS, ASK_FIRST_MS, askSoon, WATCH_MS } from './asks.ts';
 import { type Lines, printOf } from './lines.ts';
 import { compareMarkers, isSameMarker, parseMarker } from './marker.ts';
 import type {
@@ -24,6 +25,7 @@ import {
   amend,
   type Cell,
   follows,
+  isSwitching,
   jitter,
   type MendKind,
   note,
@@ -33,28 +35,7 @@ import {
 } from './state.ts';
 import { deadline, setDeadline } from './timers.ts';
 import { cachedFor, ttlAt } from './ttl.ts';
-import { enqueue, placeIn, queueOf } from './zone.ts';
-
-/** Watching through DNS: at most so long until an edit is seen, where there are not too many. */
-const WATCH_MS = 25_000;
-/** Of all records at all their providers so many are watched in a second, at most. */
-const WATCHED_A_SECOND = 200;
-
-const LAGGING_ASK_MS = 3_000;
-
-/** A follower has seen what another's switch has come to, by then. */
-const SEEN_WITHIN_MS = 30_000;
-
-/** Pause that each record in a lane's queue adds to that. */
-const CROWD_ASK_MS = 25;
-
-const ASK_FIRST_MS = 25;
-
-/** Of first questions after a write: so many at once, then one after another. */
-const ASKS_AT_ONCE = 100;
-const ASKS_APART_MS = 1;
-
-export const ASK_CAP_MS = 1_000;
+import { enqueue, placeIn } from './zone.ts';
 
 /** An edit is believed when it still stands after this. */
 const CONFIRM_EDIT_MS = 1_000;
@@ -76,9 +57,6 @@ export const OWN_WISH = -1;
 
 /** After so long without an edit, what was mended before is forgotten. */
 const CALM_MS = 3_600_000;
-
-/** For so long after a record is visible its other lines are asked for as often as a switch's. */
-const PROVING_MS = 30_000;
 
 /** How often the API is asked for what stands on lines that cannot be seen from here. */
 const LINES_READ_MS = IDLE_RETRY_MS;
@@ -157,19 +135,6 @@ export function converge(state: State, r: RecordState, cell: Cell, urgent: boole
   enqueue(state, r, cell, urgent);
 }
 
-/** It is time to ask a provider's authoritative servers for one record. */
-export function onAskDue(state: State, provider: string, record: Name, out: Step): void {
-  const cell = state.records.get(record)?.cells.get(provider);
-  if (cell === undefined || cell.asking) return;
-  cell.asking = true;
-  // Once visible, the marker is watched too: another writer may change it and nothing else.
-  const waits = cell.held || state.records.get(record)?.doc.target === null;
-  const marker = cell.fallback || cell.visibleAt !== null || waits;
-  const lines = unprovenOf(cell);
-  const also = lines.length === 0 ? {} : { lines };
-  out.effects.push({ kind: 'ask', provider, record, marker, ...also });
-}
-
 /** Rule 8: what the API has not said in three seconds is asked of DNS. */
 export function fallBack(state: State, r: RecordState): void {
   for (const cell of r.cells.values()) {
@@ -177,25 +142,6 @@ export function fallBack(state: State, r: RecordState): void {
     cell.fallback = true;
     askSoon(state, cell);
   }
-}
-
-/** The switch under way: decided, and neither visible everywhere nor given up on. */
-export function isSwitching(r: RecordState): boolean {
-  return r.doc.decidedAt !== null && r.doc.endedAt === null;
-}
-
-/**
- * The same as it is shown: whoever does not act has seen a switch only by its own eyes, and may be
- * a moment behind the one who ended it.
- */
-export function isUnderWay(state: State, r: RecordState): boolean {
-  if (isSwitching(r)) return true;
-  const { decidedAt } = r.doc;
-  if (!follows(state) || decidedAt === null || state.now - decidedAt >= SEEN_WITHIN_MS)
-    return false;
-  if (r.config.mode === 'observe') return false;
-  for (const cell of r.cells.values()) if (cell.visibleAt === null && !cell.held) return true;
-  return false;
 }
 
 /** The provider holds the marker in force and the value it stands for, by its own word. */
@@ -245,25 +191,6 @@ export function restartCell(state: State, r: RecordState, cell: Cell): void {
   cell.problem = null;
   cell.askAfterMs = ASK_CAP_MS;
   if (r.config.mode !== 'observe') converge(state, r, cell, true);
-}
-
-/** Asks DNS as soon as possible: many one after another, so that none waits for its turn unheard. */
-function askSoon(state: State, cell: Cell): void {
-  cell.askAfterMs = ASK_FIRST_MS;
-  const at = Math.max(state.now, state.asksAt - ASKS_AT_ONCE * ASKS_APART_MS);
-  state.asksAt = Math.max(state.now, state.asksAt) + ASKS_APART_MS;
-  setDeadline(state.timers, cell.deadlines.ask, at);
-}
-
-/** How long it takes to watch all of them once. */
-function roundMs({ records, lanes }: State): number {
-  return (1000 * records.size * lanes.size) / WATCHED_A_SECOND;
-}
-
-/** Begins the watch through DNS, spread so that many records do not ask all at once. */
-export function watchCell(state: State, cell: Cell): void {
-  const at = state.now + jitter(state, Math.max(WATCH_MS / 10, roundMs(state) / 2), 0.9);
-  setDeadline(state.timers, cell.deadlines.ask, at);
 }
 
 // ---------------------------------------------------------------- what its API says
@@ -797,13 +724,6 @@ export function isRetimed(
   return isAsked;
 }
 
-/** Lines whose askers have not been seen to get what is visible from here. */
-function unprovenOf({ lines, proofs, visibleAt }: Cell): readonly string[] {
-  // Not before: a server that is silent about them must not hold up what is seen from here.
-  if (lines === undefined || visibleAt === null) return [];
-  return lines.filter((line) => (proofs[line]?.provenAt ?? null) === null);
-}
-
 /** What is not seen from here is read by the API now and then: somebody may have edited it. */
 export function isUnseen(state: State, cell: Cell): boolean {
   return cell.lines !== undefined && state.now - cell.answeredAt >= LINES_READ_MS;
@@ -844,42 +764,6 @@ function progress(
   const epoch = r.doc.marker?.epoch ?? 0;
   const sentence = `${r.name} at ${cell.provider}: ${stage} after ${ms} ms${tail}`;
   note(out, stage, r.name, sentence, { provider: cell.provider, epoch, ms });
-}
-
-export function scheduleAsk(state: State, r: RecordState, cell: Cell): void {
-  // Whoever does not write knows of a write by its answers alone.
-  const isSent = cell.writtenAt !== null || follows(state);
-  const urgent = cell.visibleAt === null && isSent && isUnderWay(state, r);
-  const waiting = cell.visibleAt === null && r.doc.marker !== null && cell.problem === null;
-  if (urgent || isProving(state, cell))
-    cell.askAfterMs = Math.min(ASK_CAP_MS, Math.max(ASK_FIRST_MS, cell.askAfterMs * 1.6));
-  else if (waiting && isSent) cell.askAfterMs = LAGGING_ASK_MS;
-  else if (waiting || cell.fallback || isLowering(r, cell))
-    cell.askAfterMs = laggingAskMs(state, cell);
-  else cell.askAfterMs = Math.max(WATCH_MS, roundMs(state));
-  const at = state.now + jitter(state, cell.askAfterMs, 0.1);
-  setDeadline(state.timers, cell.deadlines.ask, at);
-}
-
-/** Its short TTL has been written, and is not given by all its servers yet. */
-function isLowering({ doc }: RecordState, { provider, work, held }: Cell): boolean {
-  const part = own(doc.prepared?.parts ?? {}, provider);
-  return part?.at === null && work === 'none' && !held;
-}
-
-/** Its lines are still being looked at; where no subnet is known nothing ever comes of it. */
-function isProving(state: State, cell: Cell): boolean {
-  if (cell.lines === undefined || cell.visibleAt === null) return false;
-  if (state.now - cell.visibleAt >= PROVING_MS) return false;
-  const isNew = cell.visibleAt === state.now;
-  return isNew || unprovenOf(cell).some((line) => Object.hasOwn(cell.proofs, line));
-}
-
-/** Many records in one queue are asked for less often: nothing moves before that does. */
-function laggingAskMs(state: State, cell: Cell): number {
-  const { urgent, routine } = queueOf(state.lanes.get(cell.provider)!, cell);
-  const crowd = (urgent.size + routine.size) * CROWD_ASK_MS;
-  return Math.min(Math.max(WATCH_MS, roundMs(state)), Math.max(LAGGING_ASK_MS, crowd));
 }
 
 // ---------------------------------------------------------------- what became of a change

@@ -4,7 +4,7 @@
 // itself: it says how far the drill is, and `decide` and `switchTo` move the record. Its state is in
 // the record's document, so that whoever acts next finds it and puts the record back.
 
-import { isInStep, isSwitching, isWaiting } from './cell.ts';
+import { isInStep, isWaiting } from './cell.ts';
 import { HOUR_MS, ofLastHour } from './decide.ts';
 import { hookHolds } from './hook.ts';
 import { isInMaintenance } from './maintain.ts';
@@ -19,6 +19,7 @@ import {
   type Drill,
   type DrillPart,
   type DrillRun,
+  isSwitching,
   note,
   put,
   type RecordState,

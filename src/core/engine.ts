@@ -8,8 +8,9 @@
 import { agree, release } from './agree.ts';
 import { dropAsked, unasked } from './approve.ts';
 import { arrange, forgetImagined } from './arrange.ts';
+import { onAskDue } from './asks.ts';
 import { newestBehaviour } from './behaviour.ts';
-import { isWaiting, onAskDue } from './cell.ts';
+import { isWaiting } from './cell.ts';
 import { keepRuns, RUNS_KEY } from './drill.ts';
 import { onEnded } from './ended.ts';
 import { learn, onGroup, stepBack, stepUp } from './follow.ts';
@@ -148,7 +149,6 @@ export function start(b: Beginning): { state: State; step: Step } {
     eyes: null,
     unmarked: new Set(),
     tentative: [],
-    asksAt: 0,
     strays: new Set(),
   };
   remember(state, b.docs);

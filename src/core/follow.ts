@@ -2,7 +2,7 @@
 // place of what was known here, whole: no lifted pin comes back and none is lost. It never decides,
 // never writes to a provider, and puts no document of its own among the group's.
 
-import { ASK_CAP_MS, isSwitching } from './cell.ts';
+import { ASK_CAP_MS } from './asks.ts';
 import { type Decision, decide } from './decide.ts';
 import { keepRuns, RUNS_KEY } from './drill.ts';
 import { diagnoseSoon } from './judge.ts';
@@ -19,6 +19,7 @@ import {
   type Freeze,
   follows,
   isShared,
+  isSwitching,
   note,
   type RecordDoc,
   type RecordState,

@@ -10,6 +10,7 @@
 // urgent work that has not failed before cuts off: retries could keep routine reading from its end
 // for ever, while switches have budgets. What was cut off has not failed, and is read next.
 
+import { onAnswered, scheduleAsk } from './asks.ts';
 import {
   absorb,
   askNext,
@@ -32,7 +33,6 @@ import {
   lookAgain,
   lookAt,
   readFromDns,
-  scheduleAsk,
   sendNext,
   sentenceOf,
   written,
@@ -84,6 +84,7 @@ const SILENT_MS = 60_000;
 export function newLane(provider: string, config: LaneConfig, now: number): Lane {
   return {
     provider,
+    asks: { under: 0, urgent: new Set(), routine: new Set() },
     busy: null,
     urgent: new Set(),
     routine: new Set(),
@@ -251,8 +252,9 @@ export function onAsked(
 ): readonly Name[] {
   const r = state.records.get(record);
   const cell = r?.cells.get(provider);
+  if (cell !== undefined) cell.asking = false;
+  onAnswered(state, provider, out);
   if (r === undefined || cell === undefined) return [];
-  cell.asking = false;
   const cname = r.doc.cname;
   const gives = (a: ServerAnswer) => a.answer.kind === 'cname' && a.answer.value === cname;
   cell.asked = answers.length;

@@ -3,7 +3,7 @@
 // target stands under the same marker, and clients only ask again sooner. It must never keep a switch
 // from being written: a vendor that refuses the short TTL keeps its own.
 
-import { isSwitching, retimeAnew } from './cell.ts';
+import { retimeAnew } from './cell.ts';
 import type { Decision } from './decide.ts';
 import { isInMaintenance } from './maintain.ts';
 import type { Command, Json, Reply } from './model.ts';
@@ -12,6 +12,7 @@ import { isDrained } from './situation.ts';
 import {
   amend,
   type Cell,
+  isSwitching,
   note,
   type Prepared,
   type PreparedPart,

@@ -584,8 +584,14 @@ export interface SickZone extends Queue, Rest {
   writing: boolean;
 }
 
+/** Questions to a provider's name servers: how many are under way, and which records wait. */
+export interface Asks extends Queue {
+  under: number;
+}
+
 export interface Lane extends Queue, Rest {
   readonly provider: string;
+  readonly asks: Asks;
   /** The one call under way. */
   busy: {
     readonly id: number;
@@ -709,8 +715,6 @@ export interface State {
   readonly unmarked: Set<Name>;
   /** Records switched in steps that have not been committed yet. */
   tentative: Name[];
-  /** Before then as many questions to DNS are due at once as may be. */
-  asksAt: number;
   /** Documents of the group's that were changed here while another acts; none, by design. */
   readonly strays: Set<string>;
 }
@@ -916,6 +920,9 @@ export interface Step {
   readonly docs: (readonly [key: string, value: Json | null])[];
 }
 
+/** A follower has seen what another's switch has come to, by then. */
+const SEEN_WITHIN_MS = 30_000;
+
 /** Documents that decide, and so are the group's; the others are each replica's own. */
 export function isShared(key: string): boolean {
   return key === 'freeze' || /^(?:record|drain|epoch|drill|runs)\//.test(key);
@@ -924,6 +931,25 @@ export function isShared(key: string): boolean {
 /** Another replica acts, or none: what the group decided is shown here, and nothing is decided. */
 export function follows(state: State): boolean {
   return state.group !== null && !state.lease.held;
+}
+
+/** The switch under way: decided, and neither visible everywhere nor given up on. */
+export function isSwitching(r: RecordState): boolean {
+  return r.doc.decidedAt !== null && r.doc.endedAt === null;
+}
+
+/**
+ * The same as it is shown: whoever does not act has seen a switch only by its own eyes, and may be
+ * a moment behind the one who ended it.
+ */
+export function isUnderWay(state: State, r: RecordState): boolean {
+  if (isSwitching(r)) return true;
+  const { decidedAt } = r.doc;
+  if (!follows(state) || decidedAt === null || state.now - decidedAt >= SEEN_WITHIN_MS)
+    return false;
+  if (r.config.mode === 'observe') return false;
+  for (const cell of r.cells.values()) if (cell.visibleAt === null && !cell.held) return true;
+  return false;
 }
 
 export function emptyStep(): Step {

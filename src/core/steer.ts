@@ -4,8 +4,9 @@
 
 import { adopt, isChallenged, reconcile, takeMarkers } from './adopt.ts';
 import { approvedSentence, lapse, mayGo, watchAsked } from './approve.ts';
+import { watchCell } from './asks.ts';
 import { since } from './behaviour.ts';
-import { converge, fallBack, isOut, isSwitching, OWN_WISH, watchCell } from './cell.ts';
+import { converge, fallBack, isOut, OWN_WISH } from './cell.ts';
 import { type Decision, DIFFERS_TOLD_MS, decide, type Situation } from './decide.ts';
 import { mayEvict } from './delegation.ts';
 import { tendDrill } from './drill.ts';
@@ -23,6 +24,7 @@ import {
   amend,
   type Choosing,
   follows,
+  isSwitching,
   note,
   type RecordDoc,
   type RecordState,

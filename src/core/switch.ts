@@ -2,7 +2,7 @@
 // next epoch, remembers what a step that cannot be committed takes back, and sends the lanes. It
 // never decides whether to move.
 
-import { isSwitching, isWaiting, restartCell } from './cell.ts';
+import { isWaiting, restartCell } from './cell.ts';
 import { alternatives, ofLastHour, type Situation } from './decide.ts';
 import { supersede } from './drill.ts';
 import { evidence } from './judge.ts';
@@ -17,6 +17,7 @@ import { situation } from './situation.ts';
 import { carriedAfter } from './standby.ts';
 import {
   amend,
+  isSwitching,
   type Late,
   note,
   type RecordDoc,

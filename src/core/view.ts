@@ -5,7 +5,7 @@
 import { differing } from './agree.ts';
 import { waitingOf } from './approve.ts';
 import { type AuditFinding, type AuditReport, countOf, type Grade } from './audit.ts';
-import { isInStep, isOut, isUnderWay, isWaiting, sentenceOf } from './cell.ts';
+import { isInStep, isOut, isWaiting, sentenceOf } from './cell.ts';
 import { alternatives, ofLastHour } from './decide.ts';
 import { mayEvict } from './delegation.ts';
 import { type CheckState, checkKey, lossRate } from './detect.ts';
@@ -54,6 +54,7 @@ import type {
   SickZone,
   State,
 } from './state.ts';
+import { isUnderWay } from './state.ts';
 import { nextTimer, type Wake } from './timers.ts';
 import { readyAtOf } from './ttl.ts';
 

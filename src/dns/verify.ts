@@ -9,7 +9,7 @@ import { parseHostPort, type Subnet, toName } from '../kit/schema.ts';
 import type { Verifier } from '../ports.ts';
 import { ask, type Exchange, printServer, type Server } from './ask.ts';
 import type { Texts } from './company.ts';
-import { createLimit } from './limit.ts';
+import { createLimit, type Limit } from './limit.ts';
 import type { Resolver } from './resolver.ts';
 import { joinText, type Message } from './wire.ts';
 
@@ -31,7 +31,7 @@ interface VerifierOptions {
 
 /** Addresses asked for one record at one provider. */
 const addressesMax = 64;
-/** Exchanges under way at once, over all records and providers; as many records may wait. */
+/** Exchanges under way at once at one provider's servers, over all records; as many may wait. */
 const exchangesMax = 200;
 const waitingMax = 20_000;
 /** Of a provider's servers those that are asked for other tools' texts, one after the other. */
@@ -41,6 +41,7 @@ const walkMs = 5_000;
 
 /** A server to ask, and whether it may be dropped where this machine has no IPv6. */
 interface Place extends Server {
+  readonly provider: string;
   readonly optional: boolean;
 }
 
@@ -78,7 +79,8 @@ class ServerVerifier implements DnsVerifier {
   readonly #port: number;
   readonly #timeoutMs: number;
   readonly #subnets: NonNullable<VerifierOptions['subnets']>;
-  readonly #limit = createLimit(exchangesMax, waitingMax);
+  /** By provider: servers that are silent hold up nobody else's. */
+  readonly #limits = new Map<string, Limit>();
   readonly #closing = new AbortController();
   /** What ends when this is closed; a signal made of two others costs more than the question. */
   readonly #under = new Set<AbortController>();
@@ -164,7 +166,7 @@ class ServerVerifier implements DnsVerifier {
       return { places: [], lost };
     }
     const unique = [...new Set(hosts)].slice(0, addressesMax);
-    const located = await Promise.all(unique.map((host) => this.#locate(host, signal)));
+    const located = await Promise.all(unique.map((host) => this.#locate(provider, host, signal)));
     const places = new Map<string, Place>();
     const lost: ServerAnswer[] = [];
     for (const part of located) {
@@ -191,6 +193,14 @@ class ServerVerifier implements DnsVerifier {
     return this.#resolver.chain(name, signal).finally(() => this.#walks.delete(name));
   }
 
+  #limitOf(provider: string): Limit {
+    const known = this.#limits.get(provider);
+    if (known !== undefined) return known;
+    const limit = createLimit(exchangesMax, waitingMax);
+    this.#limits.set(provider, limit);
+    return limit;
+  }
+
   async #question(
     place: Place,
     name: Name,
@@ -204,7 +214,8 @@ class ServerVerifier implements DnsVerifier {
       sent: false,
     };
     const how = { timeoutMs: this.#timeoutMs, signal, ...(subnet === undefined ? {} : { subnet }) };
-    return (await this.#limit(signal, () => ask(place, { name, type }, how))) ?? unsent;
+    const limit = this.#limitOf(place.provider);
+    return (await limit(signal, () => ask(place, { name, type }, how))) ?? unsent;
   }
 
   /** What a server gives to askers of one line, if it says that it tells them apart. */
@@ -241,11 +252,15 @@ class ServerVerifier implements DnsVerifier {
   }
 
   /** The addresses behind one entry of the list of servers, or why there are none. */
-  async #locate(text: string, signal: AbortSignal): Promise<readonly Place[] | ServerAnswer> {
+  async #locate(
+    provider: string,
+    text: string,
+    signal: AbortSignal,
+  ): Promise<readonly Place[] | ServerAnswer> {
     const parsed = parseHostPort(text, this.#port);
     if (!parsed) return silence(text, 'error', 'it is no address and no host name');
     if (isIP(parsed.host) !== 0) {
-      return [{ address: parsed.host, port: parsed.port, optional: false }];
+      return [{ provider, address: parsed.host, port: parsed.port, optional: false }];
     }
     const found = await this.#resolver.addresses(toName(parsed.host)!, signal);
     if (found.kind !== 'found') {
@@ -254,6 +269,7 @@ class ServerVerifier implements DnsVerifier {
     }
     const hasV4 = found.addresses.some((a) => isIP(a) === 4);
     return found.addresses.map((address) => ({
+      provider,
       address,
       port: parsed.port,
       optional: hasV4 && isIP(address) === 6,

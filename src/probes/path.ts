@@ -212,7 +212,8 @@ export function travel(
     };
     const timer = setTimeout(() => {
       const lateMs = performance.now() - trip.startedAt - timeoutMs;
-      settle(lateMs > stallMs ? stalled(lateMs) : trip.overdue());
+      // An answer that has come while this loop was busy is heard first.
+      setImmediate(() => settle(lateMs > stallMs ? stalled(lateMs) : trip.overdue()));
     }, timeoutMs);
     if (signal.aborted) return stop.stop();
     stops.add(stop);

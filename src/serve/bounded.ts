@@ -26,7 +26,7 @@ export interface Limits {
   readonly perAddress?: number;
   /** From the connection, or the last answer's end, to the last byte of a request. */
   readonly requestMs: number;
-  /** Silence on a connection, in either direction, after which it is cut. */
+  /** Silence on a connection, in either direction, after which it is cut, unless it is our own. */
   readonly idleMs: number;
 }
 
@@ -91,7 +91,9 @@ export function createBounded(
   // Whoever has said all he has to say still gets an answer that takes a moment (RFC 9112, 9.6). Node
   // has this as a field of its servers since 0.8, and not in its types.
   Object.assign(server, { httpAllowHalfOpen: true });
-  server.setTimeout(limits.idleMs, (socket) => socket.destroy());
+  server.setTimeout(limits.idleMs, (socket) => {
+    if (!seats.isWaiting(socket)) socket.destroy();
+  });
   return server;
 }
 
@@ -140,6 +142,12 @@ class Seats {
     if (seat === undefined) return;
     this.#move(seat, { request, response });
     response.once('close', () => this.#move(seat, null));
+  }
+
+  /** Whether somebody has asked all he had to ask and waits for us: a long text takes its time. */
+  isWaiting(socket: Socket): boolean {
+    const exchange = this.#taken.get(keyOf(socket))?.exchange ?? null;
+    return exchange?.request.complete === true && !exchange.response.headersSent;
   }
 
   #move(seat: Seat, now: Exchange | null): void {
