@@ -1,5 +1,5 @@
 // Questions to a provider's name servers: when a record is asked for again, and how many are under
-// way at once. What the answers mean others say; it must never ask for more at once than can be heard.
+// way at once. What the answers mean others say. It must never ask for more than can be heard.
 
 import type { Name } from './model.ts';
 import { own } from './own.ts';

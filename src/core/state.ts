@@ -585,7 +585,7 @@ export interface SickZone extends Queue, Rest {
 }
 
 /** Questions to a provider's name servers: how many are under way, and which records wait. */
-export interface Asks extends Queue {
+interface Asks extends Queue {
   under: number;
 }
 

@@ -60,7 +60,7 @@ export class Readers {
   constructor(options: ReadersOptions = {}) {
     this.#options = {
       sliceMs: 2,
-      share: 0.15,
+      share: 0.25,
       texts: 4,
       patienceMs: 3000,
       now: () => performance.now(),

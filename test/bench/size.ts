@@ -25,7 +25,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { googleKeyFile } from '../../src/lab/vendors/google-tokens.ts';
-import { main as program } from '../parts/program.ts';
+import { nodeOptions, main as program } from '../parts/program.ts';
 import type { Turns } from './size-daemon.ts';
 import {
   cloudOf,
@@ -104,21 +104,23 @@ ${numbersTo(count).map(record).join('\n')}
 `;
 }
 
-function nodeOptions(): readonly string[] {
-  const unit = readFileSync(
-    join(import.meta.dirname, '../../deploy/systemd/detour.service'),
-    'utf8',
-  );
-  const line = /^ExecStart=(.*)$/m.exec(unit)![1]!;
-  return line.split(' ').filter((word) => /^--max-/.test(word));
+/** From so many records on the documents advise DETOUR_YOUNG_MB=32. */
+const largeFrom = 3_000;
+
+function daemonOf(count: number, config: string): ChildProcess {
+  const young = count < largeFrom ? undefined : 32;
+  return child('size-daemon', [config], [...nodeOptions(young), ...values.node.split(' ')]);
 }
 
-function child(file: 'size-daemon' | 'size-lab', args: readonly string[]): ChildProcess {
+function child(
+  file: 'size-daemon' | 'size-lab',
+  args: readonly string[],
+  flags: readonly string[] = [],
+): ChildProcess {
   const isDaemon = file === 'size-daemon';
-  const flags = isDaemon ? [...nodeOptions(), ...values.node.split(' ').filter(Boolean)] : [];
   return fork(join(import.meta.dirname, `${file}.ts`), args, {
     env: { ...process.env, ...secrets },
-    execArgv: [...flags],
+    execArgv: flags.filter(Boolean),
     stdio: isDaemon ? ['ignore', 'ignore', 'inherit', 'ipc'] : 'inherit',
   });
 }
@@ -283,7 +285,7 @@ async function measure(count: number): Promise<void> {
 
     const journal = new Journal(place);
     const beginAt = performance.now();
-    let daemon = child('size-daemon', [config]);
+    let daemon = daemonOf(count, config);
     running.push(daemon);
     const since = () => performance.now() - beginAt;
     const passed: string[] = [];
@@ -375,7 +377,7 @@ async function measure(count: number): Promise<void> {
     await end(daemon);
     if (values.calm) return;
     const again = performance.now();
-    daemon = child('size-daemon', [config]);
+    daemon = daemonOf(count, config);
     running.push(daemon);
     await until('it is ready', async () => (await taken(to, '/readyz')).status === 200);
     console.log(

@@ -311,7 +311,8 @@ test('the Dockerfile builds from files that exist and runs the program as nobody
   assert.match(last, /^HEALTHCHECK .*\/v1\/alive/m);
   const [shell, flag, script, name] = JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(last)![1]!);
   assert.deepEqual([shell, flag, name], ['/bin/sh', '-c', 'detour']);
-  const words = 'node --max-semi-space-size=4 --disable-sigusr1';
+  const young = '$' + '{DETOUR_YOUNG_MB:-4}';
+  const words = `node --max-semi-space-size=${young} --disable-sigusr1`;
   assert.equal(script, `ulimit -c 0; exec ${words} /app/${bin.detour} "$@"`);
   const user = pod.securityContext.runAsUser;
   assert.ok(last.includes(`USER ${user}:`), 'the same user as in Kubernetes');

@@ -71,11 +71,13 @@ export function socketOf(directory: string): string {
   return join(directory, 'detour.sock');
 }
 
-/** What Node is told on the unit's command line. */
-export function nodeOptions(): readonly string[] {
+/** What Node is told on the unit's command line; `young` in place of the unit's own, in megabytes. */
+export function nodeOptions(young?: number): readonly string[] {
   const unit = readFileSync(join(root, 'deploy/systemd/detour.service'), 'utf8');
+  const [, own] = /^Environment=DETOUR_YOUNG_MB=(\d+)$/m.exec(unit)!;
   const line = /^ExecStart=(.*)$/m.exec(unit)![1]!;
-  return line.split(' ').filter((word) => /^--max-/.test(word));
+  const options = line.split(' ').filter((word) => /^--max-/.test(word));
+  return options.map((word) => word.replace(/\$\{DETOUR_YOUNG_MB\}/, String(young ?? own)));
 }
 
 /** A daemon on a configuration of the test's own, started as the unit starts it. */
