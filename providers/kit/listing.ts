@@ -7,18 +7,20 @@ const slowFirstMs = 10_000;
 const slowMostMs = 600_000;
 
 export class Listing {
+  readonly #now: () => number;
   #pagesLeast: number;
   #slowForMs = 0;
   #slowUntilMs = 0;
 
-  /** `pagesLeast`: pages that a listing takes, as far as one knows. */
-  constructor(pagesLeast = 1) {
+  /** `pagesLeast`: pages that a listing takes, as far as one knows. `now`: milliseconds, monotonic. */
+  constructor(pagesLeast = 1, now: () => number = () => performance.now()) {
     this.#pagesLeast = pagesLeast;
+    this.#now = now;
   }
 
   /** Whether a listing of at most so many pages may come to its end. */
   isWorth(pagesMax: number): boolean {
-    return this.#pagesLeast <= pagesMax && performance.now() >= this.#slowUntilMs;
+    return this.#pagesLeast <= pagesMax && this.#now() >= this.#slowUntilMs;
   }
 
   /** It was seen to take so many pages at least. */
@@ -28,7 +30,7 @@ export class Listing {
 
   /** It did not come to its end in its share of a reading. */
   isSlow(): void {
-    const now = performance.now();
+    const now = this.#now();
     const isAgain = this.#slowForMs > 0 && now < this.#slowUntilMs + slowMostMs;
     this.#slowForMs = isAgain ? Math.min(slowMostMs, this.#slowForMs * 2) : slowFirstMs;
     this.#slowUntilMs = now + this.#slowForMs;

@@ -95,7 +95,7 @@ export class PopApi {
     this.#keys = keys;
     // An idle connection is let go soon: a reused one that the vendor has just closed would make
     // a write uncertain for nothing.
-    const idle = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: 3000 };
+    const idle = { keepAlive: true, maxSockets: 24, maxFreeSockets: 8, timeout: 3000 };
     this.#agent = agentFor(base, idle, context, tunnels);
     boundAnswers(this.#agent, answerMax);
     const credentialsProvider = { getCredentials: async () => this.#signing };

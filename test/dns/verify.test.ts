@@ -46,7 +46,7 @@ function knowing(hosts: Readonly<Record<string, Addresses>>): Resolver {
 
 async function world(
   responders: Readonly<Record<string, Respond>>,
-  servers: readonly string[] | (() => Promise<readonly string[]>),
+  servers: readonly string[] | ((provider: string) => Promise<readonly string[]>),
   hosts: Readonly<Record<string, Addresses>> = {},
   timeoutMs = 1500,
 ): Promise<{ verifier: Verifier; port: number; at: Readonly<Record<string, Nameserver>> }> {
@@ -183,6 +183,20 @@ describe('the verifier', () => {
       'both.example.': { kind: 'found', addresses: ['127.0.0.2', six], stale: false },
     });
     assert.equal((await alone.ask('own', record, { marker: false }, signal())).length, 1);
+  });
+
+  test('a provider whose servers are all silent holds up no other’s', async () => {
+    const deafOrNot = async (provider: string) => [provider === 'deaf' ? '127.0.0.2' : '127.0.0.4'];
+    const servers = { '127.0.0.2': () => null, '127.0.0.4': good };
+    const { verifier } = await world(servers, deafOrNot, {}, 60_000);
+    const stop = new AbortController();
+    const none = Array.from({ length: 500 }, () =>
+      verifier.ask('deaf', record, { marker: true }, stop.signal),
+    );
+    const [heard] = await verifier.ask('own', record, { marker: true }, signal());
+    assert.equal(heard?.answer.kind, 'cname');
+    stop.abort();
+    await Promise.all(none);
   });
 
   test('all servers are asked at once: a silent one delays nobody', async () => {

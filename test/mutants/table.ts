@@ -48,6 +48,7 @@ const watch = 'src/core/watch.ts';
 const watched = 'src/core/watched.ts';
 const burst = 'src/core/burst.ts';
 const ended = 'src/core/ended.ts';
+const asks = 'src/core/asks.ts';
 const zone = 'src/core/zone.ts';
 const rate = 'src/core/rate.ts';
 
@@ -1955,11 +1956,53 @@ function laneWorks`,
         find: `  if (r.config.mode !== 'observe') converge(state, r, cell, true);
 }
 
-/** Asks DNS`,
+// ---`,
         replace: `  converge(state, r, cell, true);
 }
 
-/** Asks DNS`,
+// ---`,
+      },
+    ],
+  },
+  {
+    name: 'more is asked of name servers at once than can be heard',
+    rule: 0,
+    by: 'core/crowd.test.ts',
+    edits: [{ file: asks, find: 'while (asks.under < ASKS_AT_ONCE) {', replace: 'while (true) {' }],
+  },
+  {
+    name: 'the questions of all providers wait for each other',
+    rule: 0,
+    by: 'dns/verify.test.ts',
+    edits: [
+      {
+        file: 'src/dns/verify.ts',
+        find: 'const limit = this.#limitOf(place.provider);',
+        replace: "const limit = this.#limitOf('');",
+      },
+    ],
+  },
+  {
+    name: 'a zone that was slow to list once is read by name for ten minutes',
+    rule: 0,
+    by: 'providers/by-zone.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/listing.ts',
+        find: 'const slowFirstMs = 10_000;',
+        replace: 'const slowFirstMs = 600_000;',
+      },
+    ],
+  },
+  {
+    name: 'who waits for a long text is cut off',
+    rule: 0,
+    by: 'serve/serve.test.ts',
+    edits: [
+      {
+        file: 'src/serve/bounded.ts',
+        find: 'if (!seats.isWaiting(socket)) socket.destroy();',
+        replace: 'socket.destroy();',
       },
     ],
   },

@@ -489,6 +489,21 @@ test('half of the room is taken from the whole, and leaves the other half', () =
   assert.equal(part.take(1), false, 'the whole is spent');
 });
 
+test('a listing has half of the calls, and all of the time', async () => {
+  const room = new Room(10, 60);
+  const [half, listing] = [room.half(), room.halfOfCalls()];
+  while (half.take(0)) await new Promise((resolve) => setTimeout(resolve, 2));
+  // Half of the time is over, and what is left of the whole is the listing's.
+  while (room.take(0)) {
+    assert.equal(listing.take(0), true);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  assert.equal(room.take(0), false);
+  const calls = new Room(10, forEver).halfOfCalls();
+  for (let i = 0; i < 5; i++) assert.equal(calls.take(1), true);
+  assert.equal(calls.take(1), false);
+});
+
 test('of a zone in trouble nothing more is begun, and all of its names say so', async () => {
   let calls = 0;
   const told = await oneByOne(['a', 'b', 'c', 'd'], {
@@ -525,6 +540,27 @@ test('a listing that was too long or too slow is not tried in vain again', () =>
   assert.deepEqual([listing.isWorth(10), listing.isWorth(11)], [false, true]);
   listing.isSlow();
   assert.equal(listing.isWorth(100), false);
+});
+
+test('a zone that was slow to list once is listed again soon, one that always is hardly ever', () => {
+  let nowMs = 0;
+  const listing = new Listing(1, () => nowMs);
+  const pausesMs = Array.from({ length: 9 }, () => {
+    listing.isSlow();
+    const sinceMs = nowMs;
+    while (!listing.isWorth(10)) nowMs += 1000;
+    return nowMs - sinceMs;
+  });
+  const s = 1000;
+  assert.deepEqual(
+    pausesMs,
+    [10, 20, 40, 80, 160, 320, 600, 600, 600].map((seconds) => seconds * s),
+  );
+  // Well for as long as the longest of them, it begins anew.
+  nowMs += 601_000;
+  listing.isSlow();
+  nowMs += 10_000;
+  assert.equal(listing.isWorth(10), true);
 });
 
 // ---------------------------------------------------------------- writing

@@ -419,6 +419,18 @@ test('a peer that never reads its answer loses its place', async () => {
   assert.ok(text.length < 8_000_000, `got ${text.length} bytes`);
 });
 
+test('who waits for a long text is not taken for silent', async () => {
+  await control({ limits: { idleMs: 100 } });
+  const status = desk.status.bind(desk);
+  desk.status = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return status();
+  };
+  const { status: code, text } = await ask({ socketPath: path }, 'GET', '/v1/status');
+  assert.equal(code, 200);
+  assert.equal(JSON.parse(text).cluster, desk.view.cluster);
+});
+
 const begins: Readonly<Record<string, string>> = {
   'says nothing': '',
   'begins a head': 'GET /v1/status HTTP/1.1\r\nho',
