@@ -135,6 +135,7 @@ function arrangeRecord(state: State, config: RecordConfig, out: Step): boolean {
       told: null,
       noted: null,
       promised: null,
+      helps: null,
       foretold: null,
       asked: null,
       deadlines: {

@@ -165,8 +165,9 @@ function inWords(
 // ---------------------------------------------------------------- what it cost
 
 /**
- * The target that the last switch left was back before that switch can have helped: it was needless,
- * and is not held against a real outage (decide.ts).
+ * The target that the last switch left was back before that switch was to help: it was needless, and
+ * is not held against a real outage (decide.ts). That its vendors were slower than foreseen does not
+ * make it so, and who has not decided it does not know.
  */
 export function noteNeedless(state: State, r: RecordState, out: Step): void {
   if (!since(state.config, 2)) return;
@@ -175,6 +176,7 @@ export function noteNeedless(state: State, r: RecordState, out: Step): void {
   const last = state.absences.get(left)?.at(-1);
   if (last === undefined || needless.at(-1) === decidedAt) return;
   const wasDown = last.at > decidedAt && last.at - last.ms <= decidedAt;
-  if (!wasDown || last.at > decidedAt + helpsWithinMs(state, r)) return;
+  const foreseen = r.helps?.decidedAt === decidedAt ? r.helps.at : decidedAt;
+  if (!wasDown || last.at > foreseen) return;
   amend(out, r, { needless: [...needless.filter((at) => switches.includes(at)), decidedAt] });
 }

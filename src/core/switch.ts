@@ -87,6 +87,8 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     drill: drillAfter(state, r, m.to),
     turns: m.turns ?? null,
   });
+  const helpsInMs = helpsWithinMs(state, r);
+  r.helps = { decidedAt: state.now, at: state.now + helpsInMs };
   const word = r.config.mode === 'observe' ? 'would-switch' : 'switch';
   const data = {
     from,
@@ -95,7 +97,7 @@ export function switchTo(state: State, r: RecordState, m: Move, out: Step): void
     id,
     kind: m.kind,
     why: m.why,
-    helpsInMs: helpsWithinMs(state, r),
+    helpsInMs,
     ...grounds(state, s, from, m.to),
   };
   note(out, word, r.name, `${r.name}: ${m.sentence}`, data);

@@ -1353,8 +1353,7 @@ export class Checkers implements Watcher {
     log.downSince.delete(origin);
     for (const { spends } of log.records.values()) {
       const last = spends.at(-1);
-      // What was measured meanwhile may have made it a little more.
-      if (last?.from === origin && at <= last.at + (last.helpsInMs ?? 0) + 10_000) {
+      if (last?.from === origin && at <= last.at + (last.helpsInMs ?? 0) + ROUND) {
         last.needless = true;
       }
     }
