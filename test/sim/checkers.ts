@@ -439,11 +439,13 @@ export class Checkers implements Watcher {
     }
   }
 
-  chained(r: Replica, name: Name, answer: ChainAnswer): void {
-    if (answer.kind === 'answered') this.#log(r).chains.set(name, r.process.now());
+  chained(r: Replica, name: Name, answer: ChainAnswer | null): void {
+    const { chains, broken } = this.#log(r);
+    if (answer?.kind === 'answered') chains.set(name, r.process.now());
     else {
-      this.#log(r).chains.delete(name);
-      this.#log(r).broken.set(name, r.process.now());
+      // Silence takes nothing back from whoever asked later and was answered.
+      if (answer !== null) chains.delete(name);
+      broken.set(name, r.process.now());
     }
   }
 
