@@ -439,11 +439,13 @@ export class Checkers implements Watcher {
     }
   }
 
-  chained(r: Replica, name: Name, answer: ChainAnswer): void {
-    if (answer.kind === 'answered') this.#log(r).chains.set(name, r.process.now());
+  chained(r: Replica, name: Name, answer: ChainAnswer | null): void {
+    const { chains, broken } = this.#log(r);
+    if (answer?.kind === 'answered') chains.set(name, r.process.now());
     else {
-      this.#log(r).chains.delete(name);
-      this.#log(r).broken.set(name, r.process.now());
+      // Silence takes nothing back from whoever asked later and was answered.
+      if (answer !== null) chains.delete(name);
+      broken.set(name, r.process.now());
     }
   }
 
@@ -745,7 +747,9 @@ export class Checkers implements Watcher {
     const isBack = record.edits === 'mend' && (isUp || isPinned);
     const what = `${where}: ${value ?? 'nothing'} (${health(origin)}) by \`${record.edits}\``;
     if (!isAway && !isBack) this.fail('rule-27-the-table', what);
-    if (isUp) this.#freshly(log, inForce, Math.min(at - 20_000, reading.beforeAt), what);
+    // Nobody has decided to put it back before it was first read.
+    const freshSince = Math.max(at - this.#provesWithin(inForce), reading.sinceAt);
+    if (isUp) this.#freshly(log, inForce, Math.min(freshSince, reading.beforeAt), what);
     const kind = isAway ? 'away' : 'back';
     const { count, lastAt } = this.#mends(log, `${provider} ${name}`, kind, at);
     const paceMs = Math.min(15, 2 ** (count - 3)) * MINUTE;
@@ -1267,10 +1271,9 @@ export class Checkers implements Watcher {
     if (d.why === 'target-down' && from?.health !== 'down') {
       this.fail('rule-5-unknown-moves-nothing', `${what}: ${from?.health ?? 'unknown'}`);
     }
-    // What limits who asks passes more rarely.
-    const isSlow = this.#truth.limits.troubledAt(d.to) >= this.#timeline.now - HOUR;
+    const isSlow = this.#isSlow(d.to);
     const freshSince = Math.max(
-      at - (isSlow ? 10 * MINUTE : 20_000),
+      at - this.#provesWithin(d.to),
       d.why === 'target-down' ? (from?.at ?? 0) : 0,
     );
     this.#freshly(log, d.to, freshSince, what);
@@ -1295,6 +1298,16 @@ export class Checkers implements Watcher {
     const isBack = drill.stage === 'ending' && d.from === drill.to && d.to === drill.from;
     if (!isThere && !isBack) this.fail('drill-goes-and-comes', `${what} while ${drill.stage}`);
     if (isThere) this.drills.moved++;
+  }
+
+  /** What limits who asks passes more rarely. */
+  #isSlow(origin: string): boolean {
+    return this.#truth.limits.troubledAt(origin) >= this.#timeline.now - HOUR;
+  }
+
+  /** How long after a decision the last of the passes that it wants may have begun. */
+  #provesWithin(origin: string): number {
+    return this.#isSlow(origin) ? 10 * MINUTE : 20_000;
   }
 
   /** Rule 3: passes of each of its checks, begun since then, by a quorum. */

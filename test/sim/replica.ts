@@ -37,6 +37,9 @@ import { type Fate, fateOf, type Truth } from './faults.ts';
 import { type CommitFate, openSimStore } from './store.ts';
 import { SimAccount, type SimVendor, type Wire } from './vendors.ts';
 
+/** So long a controller waits for the answer about a chain. */
+const CHAIN_MS = 5_000;
+
 /** What became of one reload, and what was seen before it. */
 export interface Reload {
   readonly was: CoreConfig;
@@ -62,7 +65,8 @@ export interface Watcher {
   noted(r: Replica, could: boolean, words: readonly string[]): void;
   probing(r: Replica, check: CheckId, path: string, by: number): void;
   observed(r: Replica, check: CheckId, path: string, o: Observation): void;
-  chained(r: Replica, name: Name, answer: ChainAnswer): void;
+  /** `null`: nobody has answered for as long as it is waited for. */
+  chained(r: Replica, name: Name, answer: ChainAnswer | null): void;
   began(
     r: Replica,
     vendor: SimVendor,
@@ -413,7 +417,10 @@ export class Replica {
         return new Promise((resolve) => {
           if (!this.process.alive) return;
           const how = truth.chains.top(name);
-          if (how === 'silent') return;
+          if (how === 'silent') {
+            this.process.after(CHAIN_MS, () => this.#s.checkers.chained(this, name, null));
+            return;
+          }
           const answer: ChainAnswer =
             how === 'broken'
               ? { kind: 'broken', at: name, detail: 'NXDOMAIN' }
