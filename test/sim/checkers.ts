@@ -528,6 +528,14 @@ export class Checkers implements Watcher {
     }
   }
 
+  /** What has just come was the answer to a reading given up before: nothing goes by it. */
+  unheard(r: Replica, vendor: string): void {
+    const { blocked } = this.#log(r);
+    for (const [key, { from }] of blocked) {
+      if (key.split(' ')[0] === vendor && from === r.process.now()) blocked.delete(key);
+    }
+  }
+
   #block({ blocked }: ReplicaLog, key: string, fault: Fault, now: number): void {
     if (fault.kind === 'auth-suspect') {
       blocked.set(key, { from: now, until: now + 15_000, rule: 'rule-17-auth-retried-slowly' });

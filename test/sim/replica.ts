@@ -63,6 +63,7 @@ export interface Watcher {
   probing(r: Replica, check: CheckId, path: string, by: number): void;
   observed(r: Replica, check: CheckId, path: string, o: Observation): void;
   chained(r: Replica, name: Name, answer: ChainAnswer): void;
+  unheard(r: Replica, vendor: string): void;
   began(
     r: Replica,
     vendor: SimVendor,
@@ -295,6 +296,10 @@ export class Replica {
     return {
       probed: (check, path, o) => {
         if (life === this.process.life) this.#s.checkers.observed(this, check, path, o);
+      },
+      called: (vendor, _, result) => {
+        const isMine = life === this.process.life;
+        if (isMine && result === 'abandoned') this.#s.checkers.unheard(this, vendor);
       },
       journalled: () => {
         this.journalled++;
