@@ -87,6 +87,8 @@ interface RecordLog {
   readonly heard: Set<string>;
   /** By vendor, what of ours was seen to stand there. */
   placed: Map<string, Placed>;
+  /** Whatever with a marker a vendor's API has shown, as `VENDOR CNAME MARKER`. */
+  readonly shown: Set<string>;
   /** Vendors at which it was adopted: as it stood, or whatever stands there. */
   claims: Map<string, 'any' | 'configured'>;
   /** What of this the store has. */
@@ -565,6 +567,7 @@ export class Checkers implements Watcher {
     if (whose === 'genuine') rec.heard.add(`${m!.epoch} ${m!.id}`);
     if (whose !== 'foreign') rec.heardTop = Math.max(rec.heardTop, m!.epoch);
     const isWhole = !hasGaps(this.#plan.config.records[name], vendor.name, seen);
+    if (whose !== 'foreign' && isWhole) rec.shown.add(`${vendor.name} ${oneOf(seen)} ${bare(m!)}`);
     const led = this.#cnameOf(name, rec.marker?.target ?? '');
     const isRight = value !== null && isWhole && oneOf(seen) === led;
     if (!isRight || !this.#isMarked(rec, name, seen)) return;
@@ -998,6 +1001,11 @@ export class Checkers implements Watcher {
     const isGone = rec.drill !== null && marker?.target === rec.drill.to;
     if (isGone && doc.pin !== null) this.fail('drill-pins-nothing', at);
     rec.top = Math.max(rec.top, epochMax);
+    // What was in force while the store was away is told only now, and so is what stood under it.
+    for (const [vendor, p] of isAway ? Object.entries(doc.placed ?? {}) : []) {
+      if (!rec.shown.has(`${vendor} ${p.cname} ${bare(p.marker)}`)) continue;
+      rec.placed.set(vendor, { cname: p.cname, epoch: p.marker.epoch });
+    }
     const placed = Object.values(doc.placed ?? {}).map((p) => p.marker);
     const own = new Set([...(marker === null ? [] : [marker]), ...placed].map(bare));
     for (const text of rec.own) if (!own.has(text)) rec.left.set(text, this.#timeline.now);
@@ -1586,6 +1594,7 @@ export class Checkers implements Watcher {
       left: new Map(),
       heard: new Set(),
       placed: new Map(),
+      shown: new Set(),
       claims: new Map(),
       kept: { placed: new Map(), claims: new Map(), pinnedUntil: 'none' },
       unseen: new Map(),
