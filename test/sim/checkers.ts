@@ -89,6 +89,8 @@ interface RecordLog {
   placed: Map<string, Placed>;
   /** Whatever with a marker a vendor's API has shown, as `VENDOR CNAME MARKER`. */
   readonly shown: Set<string>;
+  /** By vendor, the TTL that stood there when it was adopted by hand, or as it stood. */
+  foundTtls: Map<string, number | undefined>;
   /** Vendors at which it was adopted: as it stood, or whatever stands there. */
   claims: Map<string, 'any' | 'configured'>;
   /** What of this the store has. */
@@ -147,6 +149,7 @@ interface RecordDoc {
   } | null;
   readonly pin: object | null;
   readonly switches: readonly number[];
+  readonly adopted?: boolean;
   readonly placed?: Readonly<Record<string, { readonly cname: Name; readonly marker: Marker }>>;
 }
 
@@ -1001,6 +1004,12 @@ export class Checkers implements Watcher {
     const isGone = rec.drill !== null && marker?.target === rec.drill.to;
     if (isGone && doc.pin !== null) this.fail('drill-pins-nothing', at);
     rec.top = Math.max(rec.top, epochMax);
+    if (doc.adopted !== true) rec.foundTtls.clear();
+    else if (kinds.has('adopt')) {
+      rec.foundTtls = new Map(
+        [...this.vendors].map(([provider, v]) => [provider, v.at(name).cname?.ttl] as const),
+      );
+    }
     // What was in force while the store was away is told only now, and so is what stood under it.
     for (const [vendor, p] of isAway ? Object.entries(doc.placed ?? {}) : []) {
       if (!rec.shown.has(`${vendor} ${p.cname} ${bare(p.marker)}`)) continue;
@@ -1010,6 +1019,12 @@ export class Checkers implements Watcher {
     const own = new Set([...(marker === null ? [] : [marker]), ...placed].map(bare));
     for (const text of rec.own) if (!own.has(text)) rec.left.set(text, this.#timeline.now);
     rec.own = own;
+  }
+
+  /** What stood there when it was adopted keeps its TTL, whoever left it: a release leaves all. */
+  hasFoundTtl(r: Replica, name: Name, provider: string): boolean {
+    const found = this.#recordLog(r, name).foundTtls.get(provider);
+    return found !== undefined && found === this.vendors.get(provider)!.at(name).cname?.ttl;
   }
 
   /** What was in force, and never seen to stand at a vendor, may have been sent there by anybody. */
@@ -1595,6 +1610,7 @@ export class Checkers implements Watcher {
       heard: new Set(),
       placed: new Map(),
       shown: new Set(),
+      foundTtls: new Map(),
       claims: new Map(),
       kept: { placed: new Map(), claims: new Map(), pinnedUntil: 'none' },
       unseen: new Map(),
