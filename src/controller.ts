@@ -1093,7 +1093,9 @@ export class Controller {
     type Answers = Readonly<Record<Name, Answer<Seen>>>;
     const work = (signal: AbortSignal): Promise<Answers> => provider.read(e.names, signal);
     void this.#bounded(work, e.deadlineMs, late, abort).then(([answers, ms]) => {
-      const wasCutOff = !this.#readings.delete(e.id);
+      // A step may have cut it off that is not committed yet: the core takes no answer to it either.
+      const isAwaited = this.#state.lanes.get(e.provider)?.busy?.id === e.id;
+      const wasCutOff = !this.#readings.delete(e.id) || !isAwaited;
       const word = wasCutOff ? 'abandoned' : wordOf(Object.values(answers));
       this.#called(e.provider, 'read', word, ms);
       if (this.#stopped) return;

@@ -22,8 +22,8 @@ const SHORT_BELOW = 25;
 export function behind(
   leader: Replica | null,
   vendors: ReadonlyMap<string, SimVendor>,
-  /** What is prepared of it is known to all who lead: one alone, or a group. */
-  isShared: (name: Name) => boolean = () => true,
+  /** Whoever leads knows that a short TTL there is one of its own, and is over. */
+  knowsTtl: (name: Name, provider: string) => boolean = () => true,
 ): string[] {
   if (leader === null) return ['nobody leads'];
   const { records } = leader.config;
@@ -39,7 +39,7 @@ export function behind(
       const vendor = vendors.get(provider)!;
       const wrong = (stand = NOTHING) =>
         stand.cname?.value !== r.cname ||
-        (isShared(r.name) && r.prepared === null && stand.cname.ttl < SHORT_BELOW) ||
+        (knowsTtl(r.name, provider) && r.prepared === null && stand.cname.ttl < SHORT_BELOW) ||
         leftBehind(records[r.name], provider, stand, r.cname).length > 0 ||
         stand.texts.length !== 1 ||
         !stand.texts[0]!.value.includes(` epoch=${r.epoch} id=${r.switchId} `);

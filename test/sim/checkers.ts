@@ -87,6 +87,10 @@ interface RecordLog {
   readonly heard: Set<string>;
   /** By vendor, what of ours was seen to stand there. */
   placed: Map<string, Placed>;
+  /** Whatever with a marker a vendor's API has shown, as `VENDOR CNAME MARKER`. */
+  readonly shown: Set<string>;
+  /** By vendor, the TTL that stood there when it was adopted by hand, or as it stood. */
+  foundTtls: Map<string, number | undefined>;
   /** Vendors at which it was adopted: as it stood, or whatever stands there. */
   claims: Map<string, 'any' | 'configured'>;
   /** What of this the store has. */
@@ -145,6 +149,7 @@ interface RecordDoc {
   } | null;
   readonly pin: object | null;
   readonly switches: readonly number[];
+  readonly adopted?: boolean;
   readonly placed?: Readonly<Record<string, { readonly cname: Name; readonly marker: Marker }>>;
 }
 
@@ -530,6 +535,14 @@ export class Checkers implements Watcher {
     }
   }
 
+  /** What has just come was the answer to a reading given up before: nothing goes by it. */
+  unheard(r: Replica, vendor: string): void {
+    const { blocked } = this.#log(r);
+    for (const [key, { from }] of blocked) {
+      if (key.split(' ')[0] === vendor && from === r.process.now()) blocked.delete(key);
+    }
+  }
+
   #block({ blocked }: ReplicaLog, key: string, fault: Fault, now: number): void {
     if (fault.kind === 'auth-suspect') {
       blocked.set(key, { from: now, until: now + 15_000, rule: 'rule-17-auth-retried-slowly' });
@@ -559,6 +572,7 @@ export class Checkers implements Watcher {
     if (whose === 'genuine') rec.heard.add(`${m!.epoch} ${m!.id}`);
     if (whose !== 'foreign') rec.heardTop = Math.max(rec.heardTop, m!.epoch);
     const isWhole = !hasGaps(this.#plan.config.records[name], vendor.name, seen);
+    if (whose !== 'foreign' && isWhole) rec.shown.add(`${vendor.name} ${oneOf(seen)} ${bare(m!)}`);
     const led = this.#cnameOf(name, rec.marker?.target ?? '');
     const isRight = value !== null && isWhole && oneOf(seen) === led;
     if (!isRight || !this.#isMarked(rec, name, seen)) return;
@@ -994,10 +1008,27 @@ export class Checkers implements Watcher {
     const isGone = rec.drill !== null && marker?.target === rec.drill.to;
     if (isGone && doc.pin !== null) this.fail('drill-pins-nothing', at);
     rec.top = Math.max(rec.top, epochMax);
+    if (doc.adopted !== true) rec.foundTtls.clear();
+    else if (kinds.has('adopt')) {
+      rec.foundTtls = new Map(
+        [...this.vendors].map(([provider, v]) => [provider, v.at(name).cname?.ttl] as const),
+      );
+    }
+    // What was in force while the store was away is told only now, and so is what stood under it.
+    for (const [vendor, p] of isAway ? Object.entries(doc.placed ?? {}) : []) {
+      if (!rec.shown.has(`${vendor} ${p.cname} ${bare(p.marker)}`)) continue;
+      rec.placed.set(vendor, { cname: p.cname, epoch: p.marker.epoch });
+    }
     const placed = Object.values(doc.placed ?? {}).map((p) => p.marker);
     const own = new Set([...(marker === null ? [] : [marker]), ...placed].map(bare));
     for (const text of rec.own) if (!own.has(text)) rec.left.set(text, this.#timeline.now);
     rec.own = own;
+  }
+
+  /** What stood there when it was adopted keeps its TTL, whoever left it: a release leaves all. */
+  hasFoundTtl(r: Replica, name: Name, provider: string): boolean {
+    const found = this.#recordLog(r, name).foundTtls.get(provider);
+    return found !== undefined && found === this.vendors.get(provider)!.at(name).cname?.ttl;
   }
 
   /** What was in force, and never seen to stand at a vendor, may have been sent there by anybody. */
@@ -1591,6 +1622,8 @@ export class Checkers implements Watcher {
       left: new Map(),
       heard: new Set(),
       placed: new Map(),
+      shown: new Set(),
+      foundTtls: new Map(),
       claims: new Map(),
       kept: { placed: new Map(), claims: new Map(), pinnedUntil: 'none' },
       unseen: new Map(),

@@ -683,5 +683,6 @@ export class GroupCheckers implements Watcher {
   probing(): void {}
   observed(): void {}
   chained(): void {}
+  unheard(): void {}
   ended(): void {}
 }

@@ -67,6 +67,7 @@ export interface Watcher {
   observed(r: Replica, check: CheckId, path: string, o: Observation): void;
   /** `null`: nobody has answered for as long as it is waited for. */
   chained(r: Replica, name: Name, answer: ChainAnswer | null): void;
+  unheard(r: Replica, vendor: string): void;
   began(
     r: Replica,
     vendor: SimVendor,
@@ -299,6 +300,10 @@ export class Replica {
     return {
       probed: (check, path, o) => {
         if (life === this.process.life) this.#s.checkers.observed(this, check, path, o);
+      },
+      called: (vendor, _, result) => {
+        const isMine = life === this.process.life;
+        if (isMine && result === 'abandoned') this.#s.checkers.unheard(this, vendor);
       },
       journalled: () => {
         this.journalled++;

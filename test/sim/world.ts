@@ -441,8 +441,11 @@ class World {
 
   #behind(): string[] {
     // What a store could not keep was said to be forgotten: nobody knows of it to bring it back.
+    const leader = this.#leader();
     const isKept = (name: Name) => this.#lease === null && !this.#checkers.unprepared.has(name);
-    return behind(this.#leader(), this.#vendors, isKept);
+    const isFound = (name: Name, provider: string) =>
+      leader !== null && this.#checkers.hasFoundTtl(leader, name, provider);
+    return behind(leader, this.#vendors, (...at) => isKept(at[0]) && !isFound(...at));
   }
 
   // ------------------------------------------------------------ after
