@@ -190,7 +190,8 @@ export function begin(state: State, r: RecordState, to: string, kind: MarkerKind
     decidedAt: state.now,
     endedAt: endOf(state, r),
     quietSinceAt: state.now,
-    adopted: true,
+    // A short TTL of our own wish is no one else's to be left as it is.
+    adopted: r.doc.prepared === null,
     unheard: [],
   });
 }

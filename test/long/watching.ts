@@ -118,6 +118,7 @@ async function happen(group: Group, secure: Secure): Promise<void> {
     const isVisible = records.every((r) => r.providers.every((p) => p.stage === 'visible'));
     return isVisible && origins.every((one) => one.health === 'up');
   });
+  await mustSay(socket, 'prepare', third, '--reason', 'work');
   await mustSay(socket, 'drill', 'canary');
   await mustSay(socket, 'drill', 'dry', 'tokyo');
   // A finding ends it with 1, which is an answer as well.
@@ -149,6 +150,10 @@ async function happen(group: Group, secure: Secure): Promise<void> {
   await sees('all follows', leader, ({ records }) =>
     records.every((r) => r.providers.every((p) => p.stage === 'visible')),
   );
+  await scraped(3);
+  await sees('caches hold a short TTL alone', leader, (view) => {
+    return recordIn(view, third).prepared?.ready === true;
+  });
   await scraped(3);
 }
 
