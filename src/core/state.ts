@@ -546,7 +546,7 @@ export interface RecordState {
   noted: StayReason | null;
   /** A switch whose promise to its clients is not judged yet. */
   promised: Promised | null;
-  /** When its last switch was to help all clients, as it was foreseen; null: another one decided it. */
+  /** When its last switch was to help all clients, as foreseen; null: another one decided it. */
   helps: { readonly decidedAt: number; readonly at: number } | null;
   /** What was last journalled of how long its next one is to take. */
   foretold: { readonly ms: number; readonly objectiveMs: number } | null;
