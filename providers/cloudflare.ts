@@ -504,8 +504,9 @@ async function listZone(
   const size = { perPage: listPage, pagesMax };
   const all = await list(account, zone, {}, size, () => room.take(1), signal);
   if (!all.ok) return all;
-  if (all.value === 'no room') zone.listing.isSlow();
-  else if (all.value === 'too many') zone.listing.takes(pagesMax + 1);
+  if (all.value === 'no room') {
+    if (!room.isCrowded()) zone.listing.isSlow();
+  } else if (all.value === 'too many') zone.listing.takes(pagesMax + 1);
   else return done(Map.groupBy(all.value, (record) => nameFrom(record.name)));
   return done(null);
 }

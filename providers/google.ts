@@ -663,7 +663,7 @@ async function listZone(
   if (!zone.listing.isWorth(pagesMax)) return done(null);
   for (let pages = 0; pages < pagesMax; pages++) {
     if (!room.take(1)) {
-      zone.listing.isSlow();
+      if (!room.isCrowded()) zone.listing.isSlow();
       return done(null);
     }
     const path = `/${zone.id}/rrsets${query({ maxResults: String(listPage), pageToken: token })}`;

@@ -55,6 +55,11 @@ export class Room {
     return new Room(Math.floor(this.#calls / 2), this.#untilMs - performance.now(), this);
   }
 
+  /** Whether what it lacks was taken by others beside it: of its own it has calls and time left. */
+  isCrowded(): boolean {
+    return this.#calls > 0 && performance.now() < this.#untilMs;
+  }
+
   #takeCalls(calls: number): boolean {
     if (this.#calls < calls || this.#whole?.take(calls) === false) return false;
     this.#calls -= calls;
@@ -91,6 +96,10 @@ class WatchedRoom extends Room {
 
   override half(): Room {
     return new WatchedRoom(this.#room.half(), this.#goesOn);
+  }
+
+  override isCrowded(): boolean {
+    return this.#room.isCrowded();
   }
 
   override halfOfCalls(): Room {

@@ -136,7 +136,7 @@ async function listRows<Z extends ListedZone, R extends PlainRow>(
   let total: number | null = null;
   for (let page = 1; page === 1 || rows.size < total!; page++) {
     if (!room.take(1)) {
-      zone.listing.isSlow();
+      if (!room.isCrowded()) zone.listing.isSlow();
       return done(null);
     }
     const answer = await vendor.page(zone, page, signal);

@@ -499,9 +499,13 @@ test('a listing has half of the calls, and all of the time', async () => {
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   assert.equal(room.take(0), false);
+  const whole = new Room(10, forEver);
+  const crowded = whole.halfOfCalls();
+  while (whole.take(1));
+  assert.deepEqual([crowded.take(1), crowded.isCrowded()], [false, true]);
   const calls = new Room(10, forEver).halfOfCalls();
   for (let i = 0; i < 5; i++) assert.equal(calls.take(1), true);
-  assert.equal(calls.take(1), false);
+  assert.deepEqual([calls.take(1), calls.isCrowded()], [false, false]);
 });
 
 test('of a zone in trouble nothing more is begun, and all of its names say so', async () => {
