@@ -131,11 +131,11 @@ export function unquoteText(value: string, radix: 8 | 10): string {
   const text = value.trim();
   if (!/^("(?:[^"\\]|\\.)*"\s*)+$/s.test(text)) return text;
   const bytes: Buffer[] = [];
-  for (const [, digits, char, plain] of text.matchAll(
-    /\\(\d{3})|\\(.)|([^"\\]+)|"(?:\s+(?="))?/gs,
-  )) {
-    if (digits !== undefined) bytes.push(Buffer.from([Number.parseInt(digits, radix) & 0xff]));
-    else bytes.push(Buffer.from(char ?? plain ?? '', 'utf8'));
+  for (const [, string] of text.matchAll(/"((?:[^"\\]|\\.)*)"/gs)) {
+    for (const [, digits, char, plain] of string!.matchAll(/\\(\d{3})|\\(.)|([^\\]+)/gs)) {
+      if (digits !== undefined) bytes.push(Buffer.from([Number.parseInt(digits, radix) & 0xff]));
+      else bytes.push(Buffer.from(char ?? plain ?? '', 'utf8'));
+    }
   }
   return Buffer.concat(bytes).toString('utf8');
 }

@@ -894,6 +894,7 @@ test('any text survives quoting in either radix', () => {
     }),
   );
   assert.equal(unquoteText('"a" "b""c"', 8), 'abc');
+  assert.equal(unquoteText('" " "\\" " "d"', 10), ' " d', 'spaces within a string are its own');
   assert.equal(unquoteText('plain text', 10), 'plain text');
   assert.equal(nameFrom('\\052.Example.NET'), '*.example.net.');
 });
