@@ -466,7 +466,7 @@ async function recordsOf(
 ): Promise<readonly Told<Records>[]> {
   if (names.length > listAboveNames) {
     const pagesMax = Math.min(listPagesMax, names.length);
-    const all = await listZone(account, zone, pagesMax, room.halfOfCalls(), signal);
+    const all = await listZone(account, zone, pagesMax, room, signal);
     if (!all.ok) return names.map(() => all);
     const records = all.value;
     if (records !== null) return names.map(() => done(records));
@@ -500,15 +500,13 @@ async function listZone(
   room: Room,
   signal: AbortSignal,
 ): Promise<Called<Records | null>> {
-  if (!zone.listing.isWorth(pagesMax)) return done(null);
-  const size = { perPage: listPage, pagesMax };
-  const all = await list(account, zone, {}, size, () => room.take(1), signal);
+  const turn = zone.listing.begin(pagesMax, room);
+  if (turn === null) return done(null);
+  const all = await list(account, zone, { per_page: listPage }, turn, signal);
   if (!all.ok) return all;
-  if (all.value === 'no room') {
-    if (!room.isCrowded()) zone.listing.isSlow();
-  } else if (all.value === 'too many') zone.listing.takes(pagesMax + 1);
-  else return done(Map.groupBy(all.value, (record) => nameFrom(record.name)));
-  return done(null);
+  if (all.value === null) return done(null);
+  turn.ended();
+  return done(Map.groupBy(all.value, (record) => nameFrom(record.name)));
 }
 
 function seenOf(zone: Zone, flattening: boolean, name: Name, records: Records): Seen {

@@ -623,7 +623,7 @@ async function readZone(
 ): Promise<readonly Told<Seen>[]> {
   if (names.length > listAboveNames) {
     const pagesMax = Math.min(listPagesMax, names.length);
-    const all = await listZone(account, zone, pagesMax, room.halfOfCalls(), signal);
+    const all = await listZone(account, zone, pagesMax, room, signal);
     if (!all.ok) return names.map(() => all);
     const sets = all.value;
     if (sets !== null) return names.map((name) => done(seenOf(zone, name, sets)));
@@ -660,12 +660,8 @@ async function listZone(
   const sets = new Map<Name, Rrset[]>();
   const doing = `rrsets.list of ${zone.name}`;
   let token: string | undefined;
-  if (!zone.listing.isWorth(pagesMax)) return done(null);
-  for (let pages = 0; pages < pagesMax; pages++) {
-    if (!room.take(1)) {
-      if (!room.isCrowded()) zone.listing.isSlow();
-      return done(null);
-    }
+  const turn = zone.listing.begin(pagesMax, room);
+  while (turn?.next()) {
     const path = `/${zone.id}/rrsets${query({ maxResults: String(listPage), pageToken: token })}`;
     const page = await call(account, { doing, path, shape: rrsetPage, signal });
     if (!page.ok) return page;
@@ -676,12 +672,14 @@ async function listZone(
       else sets.set(name, [set]);
     }
     const following = page.value.nextPageToken;
-    if (following === undefined) return done(sets);
+    if (following === undefined) {
+      turn.ended();
+      return done(sets);
+    }
     // A list that does not move on would never end, and what it left out would seem not to exist.
     if (following === token) return garbled(doing, false, 'its pages do not lead to an end');
     token = following;
   }
-  zone.listing.takes(pagesMax + 1);
   return done(null);
 }
 

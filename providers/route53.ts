@@ -435,7 +435,7 @@ async function readZone(
 ): Promise<readonly Told<Seen>[]> {
   if (names.length > listAboveNames) {
     const pagesMax = Math.min(listPagesMax, Math.ceil(names.length / 2));
-    const all = await listZone(account, zone, pagesMax, room.halfOfCalls(), signal);
+    const all = await listZone(account, zone, pagesMax, room, signal);
     if (!all.ok) return names.map(() => all);
     const sets = all.value;
     if (sets !== null) return names.map((name) => done(seenOf(zone, name, sets)));
@@ -467,12 +467,8 @@ async function listZone(
 ): Promise<Called<RecordSets | null>> {
   const sets = new Map<Name, RecordSet[]>();
   let start: Start = {};
-  if (!zone.listing.isWorth(pagesMax)) return done(null);
-  for (let pages = 0; pages < pagesMax; pages++) {
-    if (!room.take(1)) {
-      if (!room.isCrowded()) zone.listing.isSlow();
-      return done(null);
-    }
+  const turn = zone.listing.begin(pagesMax, room);
+  while (turn?.next()) {
     const page = await list(account, zone, start, listPage, signal);
     if (!page.ok) return page;
     for (const set of page.value.ResourceRecordSets) {
@@ -483,13 +479,14 @@ async function listZone(
     }
     const next = following(page.value);
     if (next === null) {
-      return page.value.IsTruncated ? endless(zone) : done(sets);
+      if (page.value.IsTruncated) return endless(zone);
+      turn.ended();
+      return done(sets);
     }
     // A list that does not move on would never end, and what it left out would seem not to exist.
     if (JSON.stringify(next) === JSON.stringify(start)) return endless(zone);
     start = next;
   }
-  zone.listing.takes(pagesMax + 1);
   return done(null);
 }
 

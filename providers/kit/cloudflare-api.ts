@@ -27,7 +27,7 @@ import {
   statusTrouble,
   type Trouble,
 } from './fault.ts';
-import { Listing } from './listing.ts';
+import { Listing, type ListingTurn } from './listing.ts';
 import type { ProxySettings } from './proxy.ts';
 import { nameFrom, spellings, type ZoneFinder } from './zone.ts';
 
@@ -489,6 +489,9 @@ export function isNs({ type }: DnsRecord): boolean {
 
 // ---------------------------------------------------------------- reading
 
+/** How many pages may be asked. */
+type Pages = Pick<ListingTurn, 'next' | 'takes'>;
+
 /** What stands at exactly this name. */
 export async function readName(
   account: Account,
@@ -496,39 +499,35 @@ export async function readName(
   name: Name,
   signal: AbortSignal,
 ): Promise<Called<readonly DnsRecord[]>> {
-  const size = { perPage: namePage, pagesMax: 1 };
-  const found = await list(account, zone, { 'name.exact': bare(name) }, size, () => true, signal);
+  let asked = 0;
+  const onePage: Pages = { next: () => asked++ === 0, takes: (pages) => pages <= 1 };
+  const query = { 'name.exact': bare(name), per_page: namePage };
+  const found = await list(account, zone, query, onePage, signal);
   if (!found.ok) return found;
-  return typeof found.value === 'string'
+  return found.value === null
     ? garbled(`reading ${name}`, false, 'more records than can stand at one name')
     : done(found.value.filter((record) => nameFrom(record.name) === name));
 }
 
 /**
- * All records that a query finds, page by page, unless they are too many or there is no room for
- * another page. The SDK's own iterator is not used: it never ends against a server that ignores the
- * page asked for.
+ * All records that a query finds, page by page; null where that is more pages than may be asked. The
+ * SDK's own iterator is not used: it never ends against a server that ignores the page asked for.
  */
 export async function list(
   account: Account,
   zone: Zone,
-  query: Readonly<Record<string, string>>,
-  { perPage, pagesMax }: { readonly perPage: number; readonly pagesMax: number },
-  mayAsk: () => boolean,
+  query: Readonly<Record<string, string | number>>,
+  pages: Pages,
   signal: AbortSignal,
-): Promise<Called<readonly DnsRecord[] | 'too many' | 'no room'>> {
+): Promise<Called<readonly DnsRecord[] | null>> {
   const doing = `listing records of ${zone.name}`;
   const found = new Map<string, DnsRecord>();
-  for (let page = 1; page <= pagesMax; page++) {
-    if (!mayAsk()) return done('no room');
+  for (let page = 1; pages.next(); page++) {
     const answer = await call(
       account,
       { doing, write: false, shape: z.array(recordShape), signal },
       (client, abort) =>
-        client.get(`/zones/${zone.id}/dns_records`, {
-          query: { ...query, page, per_page: perPage },
-          signal: abort,
-        }),
+        client.get(`/zones/${zone.id}/dns_records`, { query: { ...query, page }, signal: abort }),
     );
     if (!answer.ok) return answer;
     const { result, page: info } = answer.value;
@@ -537,12 +536,12 @@ export async function list(
     }
     for (const record of result) found.set(record.id, record);
     if (found.size >= info.total_count) return done([...found.values()]);
-    if (info.total_count > info.per_page * pagesMax) return done('too many');
+    if (!pages.takes(Math.ceil(info.total_count / info.per_page))) break;
     if (page * info.per_page >= info.total_count || result.length === 0) {
       return garbled(doing, false, `${found.size} of ${info.total_count} records were given`);
     }
   }
-  return garbled(doing, false, 'its pages do not lead to an end');
+  return done(null);
 }
 
 /** As Cloudflare writes names. */

@@ -47,17 +47,9 @@ export class Room {
     return new Room(Math.floor(this.#calls / 2), (this.#untilMs - performance.now()) / 2, this);
   }
 
-  /**
-   * Half of the calls that are left, and all of the time: for a listing. What it would leave of the
-   * time is worth less than what is lost where it is cut short.
-   */
-  halfOfCalls(): Room {
-    return new Room(Math.floor(this.#calls / 2), this.#untilMs - performance.now(), this);
-  }
-
-  /** Whether what it lacks was taken by others beside it: of its own it has calls and time left. */
-  isCrowded(): boolean {
-    return this.#calls > 0 && performance.now() < this.#untilMs;
+  /** Takes room for so many calls if that leaves as many as `rest`. */
+  takeBut(rest: number, calls: number): boolean {
+    return this.#calls - calls >= rest && this.take(calls);
   }
 
   #takeCalls(calls: number): boolean {
@@ -98,11 +90,8 @@ class WatchedRoom extends Room {
     return new WatchedRoom(this.#room.half(), this.#goesOn);
   }
 
-  override isCrowded(): boolean {
-    return this.#room.isCrowded();
-  }
-
-  override halfOfCalls(): Room {
-    return new WatchedRoom(this.#room.halfOfCalls(), this.#goesOn);
+  override takeBut(rest: number, calls: number): boolean {
+    this.#goesOn();
+    return this.#room.takeBut(rest, calls);
   }
 }

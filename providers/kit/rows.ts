@@ -73,7 +73,7 @@ export async function readRows<Z extends ListedZone, R extends PlainRow>(
   const more = (name: Name) => vendor.moreCalls?.(name) ?? 0;
   const listed =
     names.length > listAboveNames
-      ? await listRows(zone, names.length, vendor, { room: room.halfOfCalls(), signal })
+      ? await listRows(zone, names.length, vendor, { room, signal })
       : done(null);
   if (!listed.ok) return names.map(() => listed);
   const told = new Map<Name, Told<Seen>>();
@@ -131,25 +131,22 @@ async function listRows<Z extends ListedZone, R extends PlainRow>(
   { room, signal }: { readonly room: Room; readonly signal: AbortSignal },
 ): Promise<Called<((name: Name) => readonly R[]) | null>> {
   const pagesMax = Math.min(listPagesMax, names);
-  if (!zone.listing.isWorth(pagesMax)) return done(null);
+  const turn = zone.listing.begin(pagesMax, room);
   const rows = new Map<string, Listed<R>>();
   let total: number | null = null;
   for (let page = 1; page === 1 || rows.size < total!; page++) {
-    if (!room.take(1)) {
-      if (!room.isCrowded()) zone.listing.isSlow();
-      return done(null);
-    }
+    if (!turn?.next()) return done(null);
     const answer = await vendor.page(zone, page, signal);
     if (!answer.ok) return answer;
     const { rows: part, total: count } = answer.value;
     const before = rows.size;
     for (const row of part) rows.set(row.id, row);
     total ??= count;
-    const isTooLong = !(count <= vendor.pageSize * pagesMax);
-    if (isTooLong) zone.listing.takes(pagesMax + 1);
+    const isTooLong = !turn.takes(Math.ceil(count / vendor.pageSize));
     const isMoving = count !== total || rows.size !== before + part.length;
     if (isTooLong || isMoving || (part.length === 0 && count > 0)) return done(null);
   }
+  turn?.ended();
   const byLabel = Map.groupBy(rows.values(), (row) => row.rr);
   return done((name) => byLabel.get(label(zone, name)) ?? []);
 }

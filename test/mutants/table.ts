@@ -1995,6 +1995,30 @@ function laneWorks`,
     ],
   },
   {
+    name: 'zones that share a room are all listed in vain',
+    rule: 0,
+    by: 'providers/by-zone.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/listing.ts',
+        find: 'let taken = this.#pages;',
+        replace: 'let taken = 1;',
+      },
+    ],
+  },
+  {
+    name: 'a zone that was listed is taken for as long as it ever was',
+    rule: 0,
+    by: 'providers/by-zone.test.ts',
+    edits: [
+      {
+        file: 'providers/kit/listing.ts',
+        find: 'this.#pages = Math.max(1, asked);',
+        replace: '',
+      },
+    ],
+  },
+  {
     name: 'who waits for a long text is cut off',
     rule: 0,
     by: 'serve/serve.test.ts',

@@ -489,23 +489,13 @@ test('half of the room is taken from the whole, and leaves the other half', () =
   assert.equal(part.take(1), false, 'the whole is spent');
 });
 
-test('a listing has half of the calls, and all of the time', async () => {
-  const room = new Room(10, 60);
-  const [half, listing] = [room.half(), room.halfOfCalls()];
-  while (half.take(0)) await new Promise((resolve) => setTimeout(resolve, 2));
-  // Half of the time is over, and what is left of the whole is the listing's.
-  while (room.take(0)) {
-    assert.equal(listing.take(0), true);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  assert.equal(room.take(0), false);
-  const whole = new Room(10, forEver);
-  const crowded = whole.halfOfCalls();
-  while (whole.take(1));
-  assert.deepEqual([crowded.take(1), crowded.isCrowded()], [false, true]);
-  const calls = new Room(10, forEver).halfOfCalls();
-  for (let i = 0; i < 5; i++) assert.equal(calls.take(1), true);
-  assert.deepEqual([calls.take(1), calls.isCrowded()], [false, false]);
+test('a room gives calls that leave enough, or none', () => {
+  const room = new Room(10, forEver);
+  assert.deepEqual(
+    [room.takeBut(4, 7), room.takeBut(4, 6), room.takeBut(4, 1)],
+    [false, true, false],
+  );
+  assert.deepEqual([room.take(5), room.take(4)], [false, true]);
 });
 
 test('of a zone in trouble nothing more is begun, and all of its names say so', async () => {
@@ -537,22 +527,88 @@ test('told to stop: what was not begun is not asked', async () => {
   assert.equal(kinds.at(-1), 'not-asked');
 });
 
-test('a listing that was too long or too slow is not tried in vain again', () => {
+const wide = () => new Room(100, forEver);
+
+/** How many pages a listing may ask of a zone that has so many; whether it came to its end. */
+function pagesAsked(
+  listing: Listing,
+  pagesMax: number,
+  room: Room,
+  has: number,
+): [number, boolean] {
+  const turn = listing.begin(pagesMax, room);
+  for (let asked = 0; ; asked++) {
+    if (asked === has) turn!.ended();
+    if (asked === has || !turn?.next()) return [asked, asked === has];
+  }
+}
+
+test('a listing that was too long is not tried in vain again', () => {
   const listing = new Listing(3);
-  assert.deepEqual([listing.isWorth(2), listing.isWorth(3)], [false, true]);
-  listing.takes(11);
-  assert.deepEqual([listing.isWorth(10), listing.isWorth(11)], [false, true]);
-  listing.isSlow();
-  assert.equal(listing.isWorth(100), false);
+  assert.deepEqual(pagesAsked(listing, 2, wide(), 9), [0, false]);
+  assert.deepEqual(pagesAsked(listing, 3, wide(), 9), [3, false]);
+  assert.deepEqual(pagesAsked(listing, 3, wide(), 9), [0, false], 'it has four at least');
+  assert.deepEqual(pagesAsked(listing, 9, wide(), 9), [9, true]);
+  assert.deepEqual(pagesAsked(listing, 8, wide(), 9), [0, false], 'it has nine');
+  // It became shorter, which a listing shows.
+  assert.deepEqual(pagesAsked(listing, 9, wide(), 2), [2, true]);
+  assert.deepEqual(pagesAsked(listing, 2, wide(), 2), [2, true]);
+});
+
+test('what a vendor says of its pages is believed at once', () => {
+  const listing = new Listing();
+  const turn = listing.begin(20, wide())!;
+  assert.equal(turn.next(), true);
+  assert.equal(turn.takes(21), false);
+  assert.deepEqual([listing.begin(20, wide()), listing.begin(21, wide()) === null], [null, false]);
+  // Room for all of them is taken then, so that nobody takes it from under them.
+  const room = new Room(30, forEver);
+  const another = new Listing().begin(20, room)!;
+  assert.deepEqual([another.next(), another.takes(20), room.take(11)], [true, true, false]);
+});
+
+test('of ten zones that share a room some are listed to their end, and then the others', () => {
+  const listings = Array.from({ length: 10 }, () => new Listing());
+  const ended = new Set<Listing>();
+  let readings = 0;
+  for (; ended.size < 10; readings++) {
+    assert.ok(readings < 20, `${ended.size} of 10 were listed`);
+    const room = new Room(90, forEver);
+    // Each asks for one page when it is its turn, as they do side by side.
+    let turns = listings
+      .filter((listing) => !ended.has(listing))
+      .map((listing) => ({ listing, turn: listing.begin(40, room), asked: 0 }));
+    while (turns.length > 0) {
+      turns = turns.filter((one) => one.turn?.next());
+      for (const one of turns) {
+        one.asked++;
+        if (one.asked < 20) continue;
+        one.turn!.ended();
+        ended.add(one.listing);
+      }
+      turns = turns.filter(({ asked }) => asked < 20);
+    }
+  }
 });
 
 test('a zone that was slow to list once is listed again soon, one that always is hardly ever', () => {
   let nowMs = 0;
   const listing = new Listing(1, () => nowMs);
+  const over = (): Room => new Room(100, -1);
+  const isSlow = (): void => {
+    // Its time was over after it had begun.
+    const room = wide();
+    const turn = listing.begin(10, room)!;
+    room.take = () => false;
+    assert.equal(turn.next(), false);
+  };
+  const isWorth = (): boolean => listing.begin(10, wide()) !== null;
+  assert.equal(listing.begin(10, over()), null);
+  assert.equal(isWorth(), true, 'without time to begin it is not slow');
   const pausesMs = Array.from({ length: 9 }, () => {
-    listing.isSlow();
+    isSlow();
     const sinceMs = nowMs;
-    while (!listing.isWorth(10)) nowMs += 1000;
+    while (!isWorth()) nowMs += 1000;
     return nowMs - sinceMs;
   });
   const s = 1000;
@@ -562,9 +618,20 @@ test('a zone that was slow to list once is listed again soon, one that always is
   );
   // Well for as long as the longest of them, it begins anew.
   nowMs += 601_000;
-  listing.isSlow();
+  isSlow();
   nowMs += 10_000;
-  assert.equal(listing.isWorth(10), true);
+  assert.equal(isWorth(), true);
+});
+
+test('a listing that lacks calls alone is not slow', () => {
+  const listing = new Listing();
+  assert.deepEqual(pagesAsked(listing, 40, new Room(15, forEver), 8), [5, false]);
+  assert.deepEqual(
+    pagesAsked(listing, 40, new Room(15, forEver), 8),
+    [0, false],
+    'nothing in vain',
+  );
+  assert.deepEqual(pagesAsked(listing, 40, wide(), 8), [8, true]);
 });
 
 // ---------------------------------------------------------------- writing
