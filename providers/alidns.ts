@@ -1,33 +1,18 @@
-// Alibaba Cloud DNS (API 2015-01-09, through pop.ts). The vendor changes one record at
-// a time and has no compare-and-swap, so a change goes: claim the epoch with a TXT of its own,
-// read again, change the CNAME in place, then the marker, then read both back. The CNAME goes
-// before the marker: a change cut in half shows an old epoch, which every reader takes for lag. In a
-// crowd the marker comes in a change of its own, once all have their CNAMEs: until then the claim
-// alone keeps off whoever is behind. It must never delete a CNAME, never delete a text that is not
-// one of Detour's claims, never take a claim back under which a CNAME was changed, and never send a
-// write twice.
+// Alibaba Cloud DNS (API 2015-01-09, through kit/pop.ts; kit/alidns-rows.ts reads what it says,
+// kit/alidns-change.ts knows what makes a change right). The vendor changes one record at a time and
+// has no compare-and-swap, so a change goes: claim the epoch with a TXT of its own, read again,
+// change the CNAME in place, then the marker, then read both back. The CNAME goes before the
+// marker: a change cut in half shows an old epoch, which every reader takes for lag. In a crowd the
+// marker comes in a change of its own, once all have their CNAMEs: until then the claim alone keeps
+// off whoever is behind. It must never delete a CNAME, never delete a text that is not one of
+// Detour's claims, never take a claim back under which a CNAME was changed, and never send a write
+// twice.
 
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import {
-  claimName,
-  delegationMarkerName,
-  formatMarker,
-  markerName,
-  parseMarker,
-} from '../src/core/marker.ts';
-import type {
-  Change,
-  Fault,
-  Name,
-  NsChange,
-  NsPlace,
-  NsSeen,
-  Refusal,
-  Seen,
-} from '../src/core/model.ts';
+import { claimName, delegationMarkerName, markerName } from '../src/core/marker.ts';
+import type { Change, Name, NsChange, NsPlace, NsSeen, Seen } from '../src/core/model.ts';
 import { unrooted } from '../src/core/name.ts';
-import { companyIn } from '../src/dns/company.ts';
 import type {
   AdapterContext,
   ByHand,
@@ -47,10 +32,38 @@ import {
   aliKeys,
   refuseOtherAliKeys,
 } from './kit/ali-keys.ts';
+import {
+  claimPut,
+  isMade,
+  isMarkedBy,
+  judge,
+  keyOf,
+  linesOf,
+  ownOf,
+  type Put,
+  putsOf,
+  type Sight,
+  sightOf,
+  standsAgainst,
+  unwritable,
+} from './kit/alidns-change.ts';
+import {
+  crowd,
+  defaultLine,
+  idOf,
+  look,
+  pageSize,
+  type Row,
+  type Rows,
+  rowsFrom,
+  textOf,
+  type Zone,
+  zoneFrom,
+} from './kit/alidns-rows.ts';
 import { sideBySide } from './kit/batch.ts';
 import { below, shellWord } from './kit/by-hand.ts';
 import { ByZone, oneByOne } from './kit/by-zone.ts';
-import { type Claim, claimantOf, claimOf } from './kit/claim.ts';
+import { abandonedMs, type Claim, claimOf } from './kit/claim.ts';
 import {
   delegationHands,
   isApex,
@@ -61,10 +74,9 @@ import {
   zoneOfPlace,
 } from './kit/delegation.ts';
 import { endpoint } from './kit/endpoint.ts';
-import { type Called, done, failed, fault, fieldsOf, garbled, type Trouble } from './kit/fault.ts';
+import { type Called, done, failed, garbled } from './kit/fault.ts';
 import { halfway, isSettling, leavesMarker } from './kit/guarded.ts';
 import type { Keys } from './kit/held.ts';
-import { Listing } from './kit/listing.ts';
 import { type AliKeys, isNoDomain, PopApi, type PopReply, shown } from './kit/pop.ts';
 import {
   bad,
@@ -80,16 +92,8 @@ import {
 } from './kit/preflight.ts';
 import { type ProxySettings, proxy, refuseClearProxy } from './kit/proxy.ts';
 import type { Room, Told } from './kit/room.ts';
-import { type Found, type Listed, label, type RowsOf, readRows } from './kit/rows.ts';
-import {
-  apexRefused,
-  delegatedAt,
-  nameFrom,
-  spellings,
-  unquoteText,
-  type ZoneFinder,
-  zoneFinder,
-} from './kit/zone.ts';
+import { label, type RowsOf, readRows } from './kit/rows.ts';
+import { nameFrom, spellings, type ZoneFinder, zoneFinder } from './kit/zone.ts';
 
 interface AlidnsSettings extends AliKeySettings {
   /** The domain as the account holds it; found by asking when absent. */
@@ -97,9 +101,6 @@ interface AlidnsSettings extends AliKeySettings {
   readonly endpoint: string;
   readonly proxy?: ProxySettings | undefined;
 }
-
-/** It answers whoever no other line does. */
-const defaultLine = 'default';
 
 const capabilities: Capabilities = {
   type: 'alidns',
@@ -219,70 +220,16 @@ export const alidns: ProviderType<AlidnsSettings> = {
   create: (name, settings, context) => new Alidns(name, settings, context),
 };
 
-/** Records of one name that one page may carry; a name with more is refused. */
-const pageSize = 100;
 const listPage = 500;
+const listsNothing = 'the answer lists no records';
 /** Changes at the same time: while one is written, others are read before and after. */
 const changesAtOnce = 4;
 /** Calls for each change: claim, three names read three times, the marker, the sweep. */
 const callsPerChange = 13;
 /** Claims of passed epochs deleted after one write; the rest waits for the next. */
 const sweepMax = 2;
-/**
- * A rival's claim this much older than ours, by the vendor's clock, whose marker never came, was
- * left by a writer that died: longer than any change may take.
- */
-const abandonedMs = 60_000;
-/**
- * The same of one with a higher epoch than ours, whose marker may wait for a whole crowd: longer
- * than 10,000 records of one domain take, a write after the other.
- */
-const overtakenMs = 900_000;
 /** Claims under which a CNAME may have been changed that are remembered. */
 const usedMax = 65_536;
-
-/** A domain of the account. */
-interface Zone {
-  /** As the vendor writes its name: no trailing dot. */
-  readonly id: string;
-  readonly name: Name;
-  readonly nameServers: readonly string[];
-  readonly ttlMin: number | null;
-  /** The lines that its edition has; null where the vendor does not say. */
-  readonly lines: readonly string[] | null;
-  readonly warnings: readonly string[];
-  readonly refusal: Refusal | null;
-  readonly listing: Listing;
-}
-
-/** One record as the vendor tells of it. */
-interface Row {
-  readonly id: string;
-  readonly type: string;
-  readonly value: string;
-  readonly ttl: number;
-  readonly line: string;
-  readonly enabled: boolean;
-  readonly locked: boolean;
-  readonly weighted: boolean;
-  /** Vendor's clock, milliseconds; null when it does not say. */
-  readonly createdWall: number | null;
-  /** For people; null: none. */
-  readonly remark: string | null;
-}
-
-interface Claimed extends Claim {
-  readonly row: Row;
-}
-
-/** Everything a write must know just before and just after. */
-interface Sight {
-  readonly seen: Seen;
-  /** One a line where it may be written. */
-  readonly cnames: Rows;
-  readonly marker: Row | undefined;
-  readonly claims: readonly Claimed[];
-}
 
 class Alidns implements Provider {
   readonly name: string;
@@ -579,64 +526,32 @@ class Alidns implements Provider {
     mine: Claim,
     signal: AbortSignal,
   ): Promise<Called<Sight>> {
-    const { name, to } = change;
+    const { name } = change;
     if (isSettling(change)) {
       const now = await this.#sight(zone, name, signal);
       if (!now.ok || ownOf(now.value, mine) !== undefined) return now;
     }
-    const claimed = await this.#put(zone, claimName(name), undefined, signal, {
-      Type: 'TXT',
-      Value: `epoch=${mine.epoch} id=${mine.id}`,
-      TTL: textTtl(zone, to),
-    });
+    const claimed = await this.#put(zone, claimPut(zone, change, mine), signal);
     return claimed.ok ? this.#sight(zone, name, signal) : claimed;
   }
 
-  /**
-   * CNAMEs, the default line's first, which catches most; then the marker. Each in place, and each
-   * only if it is not what is wanted already. Cut in half, the marker is still that of before.
-   */
+  /** Everything that is planned, in its order. */
   async #apply(zone: Zone, change: Change, now: Sight, signal: AbortSignal): Promise<Called<null>> {
-    const { name, to } = change;
-    const { cnames, marker } = now;
-    let touched = false;
-    const halfway = (trouble: { readonly ok: false } & Trouble, what: string): Called<null> => {
-      const { scope, fault } = trouble;
-      const { detail, retryAfterMs } = fault;
-      return touched
-        ? failed(scope, 'uncertain', `the CNAME is changed, ${what} not: ${detail}`, {
-            retryAfterMs,
-          })
-        : trouble;
-    };
-    for (const line of linesOf(to)) {
-      const row = cnames.find((r) => r.line === line);
-      if (row !== undefined && nameOf(row.value) === to.cname && row.ttl === to.ttl) continue;
-      const put = { Type: 'CNAME', Value: to.cname.slice(0, -1), TTL: to.ttl, Line: line };
-      const written = await this.#put(zone, name, row, signal, put);
-      if (!written.ok) return halfway(written, `on the line ${shown(line)}`);
-      touched = true;
+    for (const [i, put] of putsOf(zone, change, now).entries()) {
+      const written = await this.#put(zone, put, signal);
+      if (written.ok) continue;
+      if (i === 0) return written;
+      const { detail, retryAfterMs } = written.fault;
+      const { Line: line } = put.values;
+      const what = line === undefined ? 'its marker' : `on the line ${shown(line)}`;
+      const said = `the CNAME is changed, ${what} not: ${detail}`;
+      return failed(written.scope, 'uncertain', said, { retryAfterMs });
     }
-    if (leavesMarker(change)) return done(null);
-    const text = { Type: 'TXT', Value: formatMarker(to.marker), TTL: textTtl(zone, to) };
-    const written = await this.#put(zone, markerName(name), marker, signal, text);
-    return written.ok ? written : halfway(written, 'its marker');
+    return done(null);
   }
 
   /** Adds a record, or changes the one that stands there; already there is as good as done. */
-  async #put(
-    zone: Zone,
-    name: Name,
-    row: Row | undefined,
-    signal: AbortSignal,
-    values: {
-      readonly Type: string;
-      readonly Value: string;
-      readonly TTL: number;
-      /** Left out on a change the vendor takes it for the default line, wherever the record stood. */
-      readonly Line?: string;
-    },
-  ): Promise<Called<null>> {
+  async #put(zone: Zone, { name, row, values }: Put, signal: AbortSignal): Promise<Called<null>> {
     const RR = label(zone, name);
     const where = row === undefined ? { DomainName: zone.id } : { RecordId: row.id };
     const action = row === undefined ? 'AddDomainRecord' : 'UpdateDomainRecord';
@@ -695,7 +610,7 @@ class Alidns implements Provider {
 
   /** Takes our claim back: nothing was written under it, and a rival may be waiting. */
   async #withdraw(zone: Zone, now: Sight, mine: Claim, signal: AbortSignal): Promise<void> {
-    if (now.seen.markers.some((text) => claimantOf(parseMarker(text)) === mine.id)) return;
+    if (isMarkedBy(now.seen, mine)) return;
     const own = ownOf(now, mine);
     if (own !== undefined) await this.#forget(zone, own.row, signal);
   }
@@ -714,10 +629,10 @@ class Alidns implements Provider {
     if (!found.ok) return found;
     const { ns, texts } = found.value;
     return done({
-      servers: ns.map((row) => nameOf(row.value)),
+      servers: ns.map((row) => nameFrom(row.value)),
       fixed: [],
       ttl: ns.length === 0 ? null : Math.max(...ns.map((row) => row.ttl)),
-      markers: texts.map(text),
+      markers: texts.map(textOf),
       ref: null,
     });
   }
@@ -747,7 +662,7 @@ class Alidns implements Provider {
         cure: 'leave plain NS and TXT records there, on the line default',
       });
     }
-    const isClaim = (row: Row) => /^claim=/.test(text(row));
+    const isClaim = (row: Row) => /^claim=/.test(textOf(row));
     const texts = beside.filter((row) => row.type === 'TXT');
     return done({
       ...{ zone, ns, texts: texts.filter((r) => !isClaim(r)) },
@@ -798,11 +713,11 @@ class Alidns implements Provider {
     if (!now.ok) return now;
     const { zone, ns, texts, claims } = now.value;
     const end = async (result: Called<null>): Promise<Called<null>> => {
-      const own = claims.find((row) => text(row) === about.claim);
+      const own = claims.find((row) => textOf(row) === about.claim);
       if (own !== undefined) await this.#forget(zone, own, signal);
       return result;
     };
-    const standing = { servers: ns.map((r) => nameOf(r.value)), markers: texts.map(text) };
+    const standing = { servers: ns.map((r) => nameFrom(r.value)), markers: texts.map(textOf) };
     if (!isSameNs(standing, from)) return end(movedOn(place));
     const marker = delegationMarkerName(place.zone);
     const erase = (row: Row) =>
@@ -817,9 +732,9 @@ class Alidns implements Provider {
       ...servers.come.map(
         (host) => () => about.add(place.name, 'NS', host.slice(0, -1), from.ttl ?? about.ttl),
       ),
-      ...ns.filter((r) => servers.gone.includes(nameOf(r.value))).map((row) => () => erase(row)),
+      ...ns.filter((r) => servers.gone.includes(nameFrom(r.value))).map((row) => () => erase(row)),
       ...markers.come.map((value) => () => about.add(marker, 'TXT', value, about.ttl)),
-      ...texts.filter((r) => markers.gone.includes(text(r))).map((row) => () => erase(row)),
+      ...texts.filter((r) => markers.gone.includes(textOf(r))).map((row) => () => erase(row)),
     ];
     for (const [i, step] of steps.entries()) {
       const done1 = await step();
@@ -850,341 +765,8 @@ class Alidns implements Provider {
     const names = [name, markerName(name), claimName(name)];
     const found = await sideBySide(names, names.length, (n) => this.#rows(zone, n, signal));
     if (!found.ok) return found;
-    const [at, marker, claims] = found.value as [Rows, Rows, Rows];
-    return done({
-      seen: look(zone, name, { at, marker, cuts: [] }),
-      cnames: at.filter((r) => r.type === 'CNAME'),
-      marker: marker.find((r) => r.type === 'TXT'),
-      claims: claims.flatMap((row) => {
-        const match =
-          row.type === 'TXT' ? /^epoch=(\d{1,15}) id=(\w{1,64})$/.exec(text(row)) : null;
-        return match === null ? [] : [{ epoch: Number(match[1]), id: match[2]!, row }];
-      }),
-    });
+    return done(sightOf(zone, name, found.value as [Rows, Rows, Rows]));
   }
-}
-
-type Rows = readonly Row[];
-type RowAt = Listed<Row>;
-
-// ---------------------------------------------------------------- what stands, what may be written
-
-function look(zone: Zone, name: Name, { at, marker, cuts }: Found<Row>): Seen {
-  const [cut] = cuts;
-  const cnames = at.filter((r) => r.type === 'CNAME').sort(byLine);
-  return {
-    cnames: cnames.map(({ value, ttl, line }) => {
-      return { value: nameOf(value), ttl, ...(line === defaultLine ? {} : { line }) };
-    }),
-    markers: marker.filter((r) => r.type === 'TXT').map(text),
-    ...(zone.ttlMin === null ? {} : { ttlMin: zone.ttlMin }),
-    refusal:
-      zone.refusal ??
-      apexRefused(zone, name) ??
-      (cut === undefined ? null : delegatedAt(cut, name)) ??
-      refusalAt(name, at, 'CNAME') ??
-      refusalAt(markerName(name), marker, 'TXT'),
-    ...companyIn(
-      'remark',
-      cnames.map((r) => r.remark),
-    ),
-    // A write reads again and uses the ids of that moment: ids of an old reading prove nothing.
-    ref: null,
-  };
-}
-
-/** The default line first. */
-function byLine(a: Row, b: Row): number {
-  const last = ({ line }: Row) => (line === defaultLine ? 0 : 1);
-  return last(a) - last(b) || (a.line < b.line ? -1 : a.line > b.line ? 1 : 0);
-}
-
-function refusalAt(name: Name, rows: Rows, wanted: 'CNAME' | 'TXT'): Refusal | null {
-  if (rows.includes(crowd)) {
-    const sentence = `more than ${pageSize} records stand at ${name}: leave the CNAME alone`;
-    return { word: 'other-type', sentence };
-  }
-  const line = wanted === 'TXT' ? rows.find((r) => r.line !== defaultLine) : undefined;
-  if (line !== undefined) {
-    const sentence = `a text of the line ${shown(line.line)} stands at ${name}: remove it`;
-    return { word: 'line', sentence: `${sentence}, the marker stands on ${defaultLine} alone` };
-  }
-  const other = rows.find((r) => r.type !== wanted);
-  if (other !== undefined) {
-    const sentence = `a record of type ${shown(other.type)} stands at ${name}: remove it first`;
-    return { word: 'other-type', sentence };
-  }
-  if (rows.some((r) => r.locked)) {
-    return { word: 'locked', sentence: `the record at ${name} is locked: unlock it at the vendor` };
-  }
-  if (rows.some((r) => !r.enabled)) {
-    const sentence = `the record at ${name} is paused: resume or remove it at the vendor`;
-    return { word: 'disabled', sentence };
-  }
-  const isShared = new Set(rows.map((r) => r.line)).size < rows.length;
-  if (wanted === 'CNAME' && (isShared || rows.some((r) => r.weighted))) {
-    const each = rows.some((r) => r.line !== defaultLine) ? ' on each line' : '';
-    const sentence = `${name} is balanced by weights: leave one CNAME${each}, switch weights off`;
-    return { word: 'weighted', sentence };
-  }
-  return null;
-}
-
-/** Why a change cannot be made as it is, before anything is asked; null when it can. */
-function unwritable(zone: Zone, { name, from, to }: Change): Called<never> | null {
-  const refusal = from.refusal ?? zone.refusal ?? apexRefused(zone, name);
-  if (refusal !== null) return failed('record', 'rejected', refusal.sentence);
-  const lines = from.cnames.map((c) => c.line ?? defaultLine);
-  if (new Set(lines).size < lines.length || from.markers.length > 1) {
-    const detail = `more than one value stands at ${name} or its marker`;
-    return failed('record', 'rejected', detail, { cure: 'leave exactly one of each' });
-  }
-  const other = lines.find((line) => !linesOf(to).includes(line));
-  if (other !== undefined) {
-    const detail = `${name} stands on the line ${shown(other)}, which is not to be written`;
-    return failed('record', 'rejected', detail, { cure: 'list it, or remove it at the vendor' });
-  }
-  const least = zone.ttlMin ?? 0;
-  if (to.ttl < least && !isSet(from, to)) {
-    const detail = `${name}: the zone's edition takes no TTL under ${least} s, not ${to.ttl} s`;
-    const cure = `publish there with a ttl of ${least}, or take an edition with a lower floor`;
-    // The edition that the floor follows from may be another by now.
-    return failed('record', 'rejected', detail, { cure, stale: true });
-  }
-  // The vendor alters quotes, backslashes and outer blanks in a text: it would never read back.
-  if (!/^[!#-[\]-~](?:[ !#-[\]-~]{0,509}[!#-[\]-~])?$/.test(formatMarker(to.marker))) {
-    const detail = `the marker of ${name} has characters the vendor does not keep`;
-    return failed('record', 'rejected', detail);
-  }
-  return null;
-}
-
-/** An adopted CNAME may keep a TTL from before the edition's floor; a new text may not have it. */
-function textTtl(zone: Zone, to: Change['to']): number {
-  return Math.max(to.ttl, zone.ttlMin ?? 0);
-}
-
-/** The lines that a change writes, the default one first. */
-function linesOf(to: Change['to']): readonly string[] {
-  return to.lines ?? [defaultLine];
-}
-
-/** Whether what a change is to do now stands; what it leaves for later need not. */
-function isMade(seen: Seen, change: Change): boolean {
-  const { from, to } = change;
-  if (!isSet(seen, to)) return false;
-  return isMarker(seen, to) || (leavesMarker(change) && sameList(seen.markers, from.markers));
-}
-
-/** Every line is as it is wanted, and no other stands there. */
-function isSet({ cnames }: Seen, to: Change['to']): boolean {
-  const lines = linesOf(to);
-  return (
-    cnames.length === lines.length &&
-    lines.every((line) => cnames.some((c) => printLine(c) === printLine({ ...wantedOf(to), line })))
-  );
-}
-
-function wantedOf({ cname, ttl }: Change['to']): Seen['cnames'][number] {
-  return { value: cname, ttl };
-}
-
-/** One line and what it gives. */
-function printLine({ line = defaultLine, value, ttl }: Seen['cnames'][number]): string {
-  return `${line} ${value} ${ttl}`;
-}
-
-function isMarker({ markers }: Seen, to: Change['to']): boolean {
-  return markers.length === 1 && markers[0] === formatMarker(to.marker);
-}
-
-/** Whether what stood when the change was planned still stands, and nobody else is at work. */
-function standsAgainst(now: Sight, change: Change, mine: Claim): Fault | null {
-  const { name, from } = change;
-  if (now.seen.refusal !== null) return fault('conflict', now.seen.refusal.sentence);
-  const own = ownOf(now, mine);
-  // Whoever reads his own claim reads every claim before it: of two rivals one sees the other.
-  if (own === undefined) {
-    return fault('unavailable', `${name}: the vendor's reading lags behind its own writing`);
-  }
-  if (!same(now.seen, from)) {
-    return fault('conflict', `${name} is no longer what was read: ${describe(now.seen)}`);
-  }
-  const rival = now.claims.find(
-    (c) => c.epoch >= mine.epoch && c.id !== mine.id && !isOver(c, now.seen, own, mine),
-  );
-  if (rival === undefined) return null;
-  return fault('conflict', `another writer has claimed epoch ${rival.epoch} of ${name}`, {
-    cure: `if no other writer lives, delete its text at ${claimName(name)} or wait a minute`,
-  });
-}
-
-function keyOf({ name }: Change, { epoch, id }: Claim): string {
-  return `${name} ${epoch} ${id}`;
-}
-
-/** Our own claim, as it was read. */
-function ownOf({ claims }: Sight, mine: Claim): Claimed | undefined {
-  return claims.find((c) => c.epoch === mine.epoch && c.id === mine.id);
-}
-
-/** A claim whose write is complete, or whose writer died before it wrote. */
-function isOver(claim: Claimed, seen: Seen, own: Claimed | undefined, mine: Claim): boolean {
-  if (seen.markers.some((text) => claimantOf(parseMarker(text)) === claim.id)) return true;
-  const [theirs, ours] = [claim.row.createdWall, own?.row.createdWall ?? null];
-  const leftMs = claim.epoch > mine.epoch ? overtakenMs : abandonedMs;
-  return theirs !== null && ours !== null && ours - theirs > leftMs;
-}
-
-/** What the reading after the write says; null when all is as written and nobody went past. */
-function judge(after: Sight, change: Change, mine: Claim): Fault | null {
-  const { name, from, to } = change;
-  const { seen } = after;
-  const own = ownOf(after, mine);
-  const higher = after.claims.find((c) => c.epoch > mine.epoch && !isOver(c, seen, own, mine));
-  if (higher !== undefined) {
-    return fault('conflict', `epoch ${higher.epoch} of ${name} was claimed during the write`);
-  }
-  if (isMade(seen, change)) return null;
-  const old = from.cnames.map(printLine);
-  const made = linesOf(to).map((line) => printLine({ ...wantedOf(to), line }));
-  // Each line gives what was read, or what was written, and no line that stood there is gone.
-  const isHalf =
-    seen.cnames.length >= old.length &&
-    seen.cnames.map(printLine).every((one) => old.includes(one) || made.includes(one));
-  const lagging = isHalf && (isMarker(seen, to) || sameList(seen.markers, from.markers));
-  return lagging
-    ? fault('uncertain', `${name}: the vendor took the change and still reads back the old one`)
-    : fault('conflict', `${name} was changed during the write: ${describe(seen)}`);
-}
-
-function same(a: Seen, b: Seen): boolean {
-  const plain = (s: Seen) => s.cnames.map(printLine).sort();
-  return sameList(plain(a), plain(b)) && sameList([...a.markers].sort(), [...b.markers].sort());
-}
-
-function sameList(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((value, i) => value === b[i]);
-}
-
-function describe({ cnames, markers }: Seen): string {
-  const on = (line: string | undefined) => (line === undefined ? '' : ` on ${shown(line)}`);
-  const all = cnames.map((c) => `${shown(c.value)} (TTL ${c.ttl})${on(c.line)}`);
-  const value = all.join(' and ');
-  return `now ${value === '' ? 'nothing' : value}, ${markers.length} marker(s)`;
-}
-
-// ---------------------------------------------------------------- the vendor's shapes
-
-/** Stands for records beyond the page: no name with one is ever written. */
-const crowd: Row = {
-  id: '',
-  type: '',
-  value: '',
-  ttl: 0,
-  line: defaultLine,
-  enabled: true,
-  locked: false,
-  weighted: false,
-  createdWall: null,
-  remark: null,
-};
-
-const listsNothing = 'the answer lists no records';
-
-function rowsFrom(answer: Readonly<Record<string, unknown>>): readonly RowAt[] | null {
-  const listed = fieldsOf(answer['DomainRecords'])['Record'];
-  const rows = Array.isArray(listed) ? listed.map(rowOf) : [null];
-  return rows.includes(null) ? null : (rows as RowAt[]);
-}
-
-function rowOf(raw: unknown): RowAt | null {
-  const r = fieldsOf(raw);
-  const [id, ttl, weight] = [idOf(r), Number(r['TTL']), Number(r['Weight'] ?? 1)];
-  const {
-    RR: rr,
-    Type: type,
-    Value: value,
-    Line: line = defaultLine,
-    Status: status = 'ENABLE',
-  } = r;
-  const words = [rr, type, value, line, status];
-  if (id === '' || !Number.isSafeInteger(ttl) || !words.every((w) => typeof w === 'string')) {
-    return null;
-  }
-  const created = Number(r['CreateTimestamp'] ?? Number.NaN);
-  return {
-    id,
-    rr: nameFrom(rr as string).slice(0, -1),
-    type: (type as string).toUpperCase(),
-    value: value as string,
-    ttl,
-    line: line as string,
-    enabled: (status as string).toUpperCase() === 'ENABLE',
-    locked: isTrue(r['Locked']),
-    weighted: isTrue(r['LbaStatus']) || weight > 1,
-    createdWall: Number.isFinite(created) ? created : null,
-    remark: typeof r['Remark'] === 'string' ? r['Remark'] : null,
-  };
-}
-
-function zoneFrom(domain: string, name: Name, info: Readonly<Record<string, unknown>>): Zone {
-  const servers = strings(fieldsOf(info['DnsServers'])['DnsServer']);
-  const least = Number(info['MinTtl'] ?? Number.NaN);
-  const ttlMin = Number.isSafeInteger(least) && least > 0 ? least : null;
-  const warnings: string[] = [];
-  let refusal: Refusal | null = null;
-  if (ttlMin !== null && ttlMin > 60) {
-    const edition = shown(String(info['VersionCode'] ?? 'unknown'));
-    const late = `resolvers may follow a switch up to ${ttlMin} s late`;
-    warnings.push(`${name}: edition ${edition} takes no TTL under ${ttlMin} s, so ${late}`);
-  }
-  if (servers.length === 0) {
-    warnings.push(`${name}: the vendor names no servers for it; set \`nameservers\``);
-  }
-  for (const [field, what] of [
-    ['InBlackHole', 'in the black hole'],
-    ['InClean', 'in traffic cleaning'],
-  ] as const) {
-    if (!isTrue(info[field])) continue;
-    const sentence = `the vendor has put ${name} ${what}: its answers cannot be relied on`;
-    warnings.push(sentence);
-    refusal = { word: 'blocked', sentence: `${sentence}; settle it with the vendor` };
-  }
-  const listing = new Listing();
-  const lines = linesFrom(info);
-  return { id: domain, name, nameServers: servers, ttlMin, lines, warnings, refusal, listing };
-}
-
-function linesFrom(info: Readonly<Record<string, unknown>>): readonly string[] | null {
-  const listed = fieldsOf(info['RecordLines'])['RecordLine'];
-  if (!Array.isArray(listed)) return null;
-  const codes = listed.map((one) => fieldsOf(one)['LineCode']);
-  return codes.filter((code) => typeof code === 'string');
-}
-
-/** RecordId: a string, or a number of any length (pop-core makes the long ones objects). */
-function idOf(r: Readonly<Record<string, unknown>>): string {
-  const id = r['RecordId'];
-  const plain = id === null || id === undefined ? '' : String(id);
-  return /^\w{1,64}$/.test(plain) ? plain : '';
-}
-
-function isTrue(value: unknown): boolean {
-  return value === true || value === 'true';
-}
-
-function strings(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((v) => typeof v === 'string').slice(0, 32) : [];
-}
-
-/** A text's own characters: the vendor gives them bare, other tools store them quoted. */
-function text({ value }: Row): string {
-  return unquoteText(value, 10);
-}
-
-function nameOf(value: string): Name {
-  return nameFrom(value);
 }
 
 // ---------------------------------------------------------------- waiting

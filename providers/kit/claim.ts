@@ -27,6 +27,19 @@ export function claimantOf(marker: Marker | null): string | null {
   return createHash('sha256').update(formatMarker(marker)).digest('hex').slice(0, 32);
 }
 
+/** A claim that stands so long was left by a writer that died: longer than any change may take. */
+export const abandonedMs = 60_000;
+/**
+ * The same of one with a higher epoch than ours, whose marker may wait for a whole crowd: longer
+ * than 10,000 records of one domain take, a write after the other.
+ */
+const overtakenMs = 900_000;
+
+/** After so long a rival's claim whose marker never came is over; by the epochs of both. */
+export function leftAfterMs(theirs: number, ours: number): number {
+  return theirs > ours ? overtakenMs : abandonedMs;
+}
+
 // ---------------------------------------------------------------- by a duplicate that is refused
 
 /** A claim that was taken, and whether it did not stand before. */
@@ -52,10 +65,6 @@ export interface ClaimsAt {
   remove(id: string): Promise<void>;
 }
 
-/** A claim that has stood so long was left by a writer that died: longer than any change may take. */
-const abandonedMs = 60_000;
-/** The same of one with a higher epoch than ours, whose marker may wait for a whole crowd. */
-const overtakenMs = 900_000;
 /** Claims of others that are remembered. */
 const rivalsMax = 4096;
 /** Claims of our own that are. */
@@ -139,8 +148,8 @@ export class Claims {
     if (this.#rivals.size >= rivalsMax) this.#rivals.clear();
     this.#rivals.set(held.id, seenAt);
     // What a creator has made may not be shown yet: only time tells that it is over.
-    const leftMs = theirs > epoch ? overtakenMs : abandonedMs;
-    return (from.markers.length > 0 && theirs < epoch) || now - seenAt > leftMs;
+    const isLeft = now - seenAt > leftAfterMs(theirs, epoch);
+    return (from.markers.length > 0 && theirs < epoch) || isLeft;
   }
 }
 

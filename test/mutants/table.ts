@@ -34,6 +34,7 @@ const engine = 'src/core/engine.ts';
 const lane = 'src/core/lane.ts';
 const lines = 'src/core/lines.ts';
 const alidns = 'providers/alidns.ts';
+const alidnsChange = 'providers/kit/alidns-change.ts';
 const lock = 'src/store/lock.ts';
 const operate = 'src/core/operate.ts';
 const marker = 'src/core/marker.ts';
@@ -449,9 +450,9 @@ export const mutants: readonly Mutant[] = [
     by: 'providers/alidns.test.ts',
     edits: [
       {
-        file: alidns,
-        find: 'for (const line of linesOf(to)) {\n      const row',
-        replace: 'for (const line of linesOf(to).slice(0, -1)) {\n      const row',
+        file: alidnsChange,
+        find: 'for (const line of linesOf(to)) {',
+        replace: 'for (const line of linesOf(to).slice(0, -1)) {',
       },
     ],
   },
@@ -461,8 +462,8 @@ export const mutants: readonly Mutant[] = [
     by: 'providers/alidns.test.ts',
     edits: [
       {
-        file: alidns,
-        find: 'claim.epoch > mine.epoch ? overtakenMs : abandonedMs',
+        file: 'providers/kit/claim.ts',
+        find: 'theirs > ours ? overtakenMs : abandonedMs',
         replace: 'abandonedMs',
       },
     ],
@@ -545,9 +546,9 @@ export const mutants: readonly Mutant[] = [
     by: 'providers/alidns.test.ts',
     edits: [
       {
-        file: alidns,
-        find: 'TTL: to.ttl, Line: line };',
-        replace: 'TTL: to.ttl };',
+        file: alidnsChange,
+        find: 'TTL: to.ttl, Line: line }',
+        replace: 'TTL: to.ttl }',
       },
     ],
   },
