@@ -7738,6 +7738,18 @@ function laneWorks`,
     ],
   },
   {
+    name: 'what had been answered while this process was busy is called a time-out',
+    rule: 6,
+    by: 'probes/http.test.ts',
+    edits: [
+      {
+        file: 'src/probes/path.ts',
+        find: 'setImmediate(() => settle(lateMs > stallMs ? stalled(lateMs) : trip.overdue()));',
+        replace: 'settle(lateMs > stallMs ? stalled(lateMs) : trip.overdue());',
+      },
+    ],
+  },
+  {
     name: 'what breaks off with a TLS session counts against the origin',
     rule: 6,
     by: 'probes/sessions.test.ts',

@@ -26,6 +26,7 @@ import { http } from '../../src/probes/http.ts';
 import { createProber } from '../../src/probes/index.ts';
 import { clause } from '../../src/probes/words.ts';
 import { anySign } from '../parts/any-sign.ts';
+import { withServerApart } from '../parts/apart.ts';
 import { ownNetwork, withoutOwnNetwork } from '../parts/limits.ts';
 import {
   closedPort,
@@ -480,6 +481,47 @@ test('a deadline that passes while this process stands still is blind', () =>
       assert.equal(words(await result), 'blind stalled');
     },
   ));
+
+/**
+ * Asks a server on another thread, and stands still from when the request is there until the
+ * deadline has passed. Null: the request was late itself, and nothing is found out.
+ */
+function askStandingStill(answers: boolean, timeoutMs: number): Promise<ProbeResult | null> {
+  return withServerApart(answers, async ({ port, isAsked, awaitAnswer }) => {
+    const begunAt = performance.now();
+    const result = ask({ http: `http://127.0.0.1:${port}/` }, timeoutMs);
+    const isLate = () => performance.now() > begunAt + timeoutMs / 2;
+    while (!isAsked() && !isLate()) await new Promise((resolve) => setImmediate(resolve));
+    if (isLate()) return result.then(() => null);
+    // The probe's timer was set before the request was sent, so it is due at the end of this.
+    const dueAt = performance.now() + timeoutMs;
+    if (answers) awaitAnswer();
+    const rest = Math.max(0, dueAt - performance.now()) + 20;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, rest);
+    return result;
+  });
+}
+
+/** A machine under load is given longer deadlines, and more tries where it stood still too long. */
+async function askUntilInTime(answers: boolean): Promise<ProbeResult> {
+  for (let [i, timeoutMs] = [0, 500]; i < 20; i++) {
+    const result = await askStandingStill(answers, timeoutMs);
+    if (result === null) timeoutMs = Math.min(2 * timeoutMs, 8000);
+    else if (answers || result.reason !== 'stalled') return result;
+  }
+  return assert.fail('this machine is too busy to find anything out');
+}
+
+test('what was answered while this process stood still is an answer, past the deadline too', async () => {
+  const result = await askUntilInTime(true);
+  assert.equal(words(result), 'pass ok', result.detail);
+});
+
+test('what is never answered stays a time-out, though this process stood still meanwhile', async () => {
+  const result = await askUntilInTime(false);
+  assert.equal(words(result), 'fail timeout', result.detail);
+  assert.match(result.detail, /no answer from/);
+});
 
 test('malformed HTTP fails as such, and nothing of it reaches the detail raw', async () => {
   const lines = [
