@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { connect, isIP, type LookupFunction } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { deadline } from '../kit/deadline.ts';
 import type { HostPort, Subnet } from '../kit/schema.ts';
 import {
   answersTo,
@@ -163,10 +164,10 @@ function askUdp(
     };
     const stop = () => end(lost('aborted', 'stopped', waiter.sent));
     const again = setTimeout(() => waiter.sent && line.send(waiter), timeoutMs * 0.4);
-    const limit = setTimeout(() => {
+    const limit = deadline(timeoutMs, () => {
       const kind = oddity === null ? 'timeout' : 'malformed';
       end(lost(kind, oddity ?? `no reply within ${Math.round(timeoutMs)} ms`, waiter.sent));
-    }, timeoutMs);
+    });
     signal?.addEventListener('abort', stop);
     line.enter(waiter);
   });
@@ -319,10 +320,10 @@ export function exchangeTcp(
       resolve({ replies, failure });
     };
     const stop = () => end(lost('aborted', 'stopped', sent));
-    const limit = setTimeout(() => {
+    const limit = deadline(timeoutMs, () => {
       const what = sent ? 'no reply' : 'no connection';
       end(lost('timeout', `${what} over TCP within ${Math.round(timeoutMs)} ms`, sent));
-    }, timeoutMs);
+    });
     signal?.addEventListener('abort', stop);
     socket.on('error', (error) => end(fromSocket(error, sent)));
     socket.on('close', () => end(lost('network', 'the connection was closed', sent)));

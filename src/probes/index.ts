@@ -418,8 +418,9 @@ class Call implements Stoppable {
 
   guard(): void {
     const late = `the check did not end within ${this.#asked.timeoutMs + guardMs} ms`;
-    // After a stall of this process the check's own deadline is due as well, and says so.
-    setImmediate(() => this.#giveUp(blind('internal', late)));
+    // After a stall of this process the check's own deadline is due as well: it hears what has come
+    // meanwhile before it says so, which takes it one turn of the event loop.
+    setImmediate(() => setImmediate(() => this.#giveUp(blind('internal', late))));
   }
 
   #giveUp(answer: Answer): void {

@@ -11,6 +11,7 @@ import { ask, type Exchange, type Server } from '../dns/ask.ts';
 import { systemLookup } from '../dns/lookup.ts';
 import { locate, OtherNames } from '../dns/recursive.ts';
 import type { Question } from '../dns/wire.ts';
+import { deadline } from '../kit/deadline.ts';
 import type {
   AdapterContext,
   HostAddress,
@@ -210,11 +211,10 @@ export function travel(
       place: -1,
       stop: () => settle(blind('aborted', 'the probe was called off')),
     };
-    const timer = setTimeout(() => {
+    const timer = deadline(timeoutMs, () => {
       const lateMs = performance.now() - trip.startedAt - timeoutMs;
-      // An answer that has come while this loop was busy is heard first.
-      setImmediate(() => settle(lateMs > stallMs ? stalled(lateMs) : trip.overdue()));
-    }, timeoutMs);
+      settle(lateMs > stallMs ? stalled(lateMs) : trip.overdue());
+    });
     if (signal.aborted) return stop.stop();
     stops.add(stop);
     const broke = (error: unknown) => settle(trip.blame(error));
@@ -579,9 +579,9 @@ export class Trip {
         resolve(result);
       };
       const stop = () => end({ kind: 'aborted', detail: 'stopped', sent: true });
-      const timer = setTimeout(() => {
+      const timer = deadline(timeoutMs, () => {
         end({ kind: 'timeout', detail: `no reply within ${Math.round(timeoutMs)} ms`, sent: true });
-      }, timeoutMs);
+      });
       if (signal.aborted) return stop();
       signal.addEventListener('abort', stop, { once: true });
       void work.then(end);

@@ -4,6 +4,7 @@
 
 import type { TLSSocket } from 'node:tls';
 import { z } from 'zod';
+import { deadline } from '../kit/deadline.ts';
 import type { CheckType } from '../kit/extend.ts';
 import { hostPort, parseHostPort, toName } from '../kit/schema.ts';
 import { notByExporter } from './blackbox.ts';
@@ -96,7 +97,7 @@ const afterTicketMs = 50;
 function beTaken(socket: TLSSocket, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const most = Math.min(wordMostMs, timeoutMs * wordShare);
-    let timer = setTimeout(resolve, most);
+    let timer = deadline(most, resolve);
     const end = (then: () => void) => {
       clearTimeout(timer);
       then();
@@ -107,7 +108,7 @@ function beTaken(socket: TLSSocket, timeoutMs: number): Promise<void> {
     };
     socket.once('session', () => {
       clearTimeout(timer);
-      timer = setTimeout(resolve, Math.min(afterTicketMs, most));
+      timer = deadline(Math.min(afterTicketMs, most), resolve);
     });
     socket.once('data', () => end(resolve));
     socket.once('end', closed);

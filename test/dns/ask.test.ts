@@ -36,6 +36,10 @@ async function closeAll() {
   await Promise.all(running.splice(0).map((each) => each.close()));
 }
 
+function standStill(ms: number) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 describe('the wire', () => {
   test('no bytes make decode throw', () => {
     const valid = packet.encode({
@@ -157,6 +161,21 @@ describe('one question to one server', () => {
     const silent = await serve(() => null);
     assert.equal((await ask(silent, question, wait(100))).kind, 'timeout');
     assert.equal((await ask(silent, question, { ...wait(100), tcp: true })).kind, 'timeout');
+  });
+
+  test('a reply that came while this process stood still is a reply, past the limit too', async () => {
+    const timeoutMs = 200;
+    for (const tcp of [false, true]) {
+      let isFirst = true;
+      const server = await serve(() => {
+        // What is sent now is there when the loop goes on, and not read before.
+        if (isFirst) setImmediate(() => standStill(2 * timeoutMs));
+        isFirst = false;
+        return { answers: [answer] };
+      });
+      const { kind } = await ask(server, question, { timeoutMs, tcp });
+      assert.equal(kind, 'reply', tcp ? 'TCP' : 'UDP');
+    }
   });
 
   test('one lost datagram is made good within the same exchange', async () => {

@@ -7743,9 +7743,21 @@ function laneWorks`,
     by: 'probes/http.test.ts',
     edits: [
       {
-        file: 'src/probes/path.ts',
-        find: 'setImmediate(() => settle(lateMs > stallMs ? stalled(lateMs) : trip.overdue()));',
-        replace: 'settle(lateMs > stallMs ? stalled(lateMs) : trip.overdue());',
+        file: 'src/kit/deadline.ts',
+        find: 'setTimeout(() => setImmediate(late), ms);',
+        replace: 'setTimeout(late, ms);',
+      },
+    ],
+  },
+  {
+    name: 'the prober gives up on a check that is due to say itself what is wrong',
+    rule: 6,
+    by: 'probes/http.test.ts',
+    edits: [
+      {
+        file: 'src/probes/index.ts',
+        find: "setImmediate(() => setImmediate(() => this.#giveUp(blind('internal', late))));",
+        replace: "setImmediate(() => this.#giveUp(blind('internal', late)));",
       },
     ],
   },

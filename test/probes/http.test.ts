@@ -10,6 +10,7 @@ import { createServer as createSecureServer } from 'node:https';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import {
   brotliCompressSync,
@@ -521,6 +522,34 @@ test('what is never answered stays a time-out, though this process stood still m
   const result = await askUntilInTime(false);
   assert.equal(words(result), 'fail timeout', result.detail);
   assert.match(result.detail, /no answer from/);
+});
+
+test('a standstill past the deadline of the check and of the prober is no fault of the prober', async () => {
+  await withServerApart(false, async ({ port }) => {
+    const settings = http.settings.parse({ http: `http://127.0.0.1:${port}/` });
+    const check = (timeoutMs: number) => ({ kind: 'http', settings, timeoutMs });
+    const checks = { 'o/short': check(100), 'o/long': check(30_000) };
+    const prober = createProber(checks, { line: direct });
+    const done = new AbortController();
+    // Keeps the look of the first one from being called off with it.
+    const open = prober.probe('o/long', 'line', done.signal);
+    for (const stillMs of [280, 320, 500]) {
+      const first = prober.probe('o/short', 'line', done.signal);
+      // That look is due before the deadline of the second one.
+      await pause(170);
+      const second = prober.probe('o/short', 'line', done.signal);
+      await pause(10);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stillMs);
+      for (const { reason, detail } of [await first, await second])
+        assert.ok(
+          reason === 'timeout' || reason === 'stalled',
+          `${stillMs} ms: ${reason} ${detail}`,
+        );
+    }
+    done.abort();
+    await open;
+    prober.close();
+  });
 });
 
 test('malformed HTTP fails as such, and nothing of it reaches the detail raw', async () => {

@@ -114,6 +114,21 @@ test('a server that refuses who shows nothing is seen by tls as well, though TLS
   }
 });
 
+test('a server that refused while this process stood still was not silent', async () => {
+  const { key, cert, ca } = good;
+  const minVersion = 'TLSv1.3' as const;
+  const options = { key, cert, minVersion, ca: [own.cert], requestCert: true };
+  const server = createHttpsServer({ ...options, rejectUnauthorized: true });
+  // What it sends now is there when the loop goes on, and not read before.
+  server.on('tlsClientError', () => {
+    setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500));
+  });
+  await withServer(server, async (port) => {
+    const refused = await ask('tls', { tls: `127.0.0.1:${port}`, ca });
+    assert.equal(refused.outcome, 'fail', refused.detail);
+  });
+});
+
 test('a certificate is read again when its files change, and one that cannot be used is told', async () => {
   const { key, cert, ca } = good;
   const files = at('moving');
