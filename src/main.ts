@@ -52,12 +52,13 @@ const hands: Hands = {
   version,
   run: async (configPath, options) => {
     const overridden = await sealed();
-    const [{ runDaemon }, { keepSmall, keepYoung }] = await Promise.all([
+    const [{ runDaemon }, { compileOnce, keepSmall, keepYoung }] = await Promise.all([
       import('./run/daemon.ts'),
       import('./run/heap.ts'),
     ]);
     keepYoung();
     keepSmall();
+    compileOnce();
     return runDaemon(configPath, {
       ...options,
       version,

@@ -35,6 +35,7 @@ import { createClock } from './clock.ts';
 import { environment } from './environment.ts';
 import type { DelegationOrders } from './evict.ts';
 import type { Group, GroupParts } from './group.ts';
+import { compileOften, recordsMany } from './heap.ts';
 import { createLog, createRarely, type Log } from './log.ts';
 import { type Pushes, pushesOf } from './pushes.ts';
 import { createRehearsals, type Rehearsals } from './rehearsals.ts';
@@ -124,6 +125,7 @@ export async function runDaemon(configPath: string, options: DaemonOptions): Pro
   const log = createLog({ ...logOptions(config, options), stream: process.stdout });
   for (const warning of warnings) log.warn(warning, { kind: 'config' });
   if (options.overridden !== null) log.info(options.overridden, { kind: 'environment' });
+  if (Object.keys(config.core.records).length >= recordsMany) compileOften();
   try {
     const lock = lockStateDirectory(config.stateDir);
     try {
