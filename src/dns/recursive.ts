@@ -254,7 +254,9 @@ export class OtherNames {
     const beganAt = performance.now();
     const endsAt = Math.min(beganAt + witnessMs, how.endsAt);
     const reply = await firstUsable({ name, type: 'A' }, { ...how, endsAt });
-    if (!('kind' in reply)) this.answered(name, beganAt);
-    else if (!how.signal.aborted) this.#answered.delete(name);
+    if (!('kind' in reply)) return this.answered(name, beganAt);
+    // Who had less than its time, because that of the name in doubt is over, was not silent.
+    const isCut = endsAt < beganAt + witnessMs && performance.now() >= endsAt;
+    if (!isCut && !how.signal.aborted) this.#answered.delete(name);
   }
 }

@@ -7,7 +7,9 @@ import net, { type LookupFunction } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import type { Exchange } from '../../src/dns/ask.ts';
 import { type CountedLookup, createLookup } from '../../src/dns/lookup.ts';
+import { OtherNames } from '../../src/dns/recursive.ts';
 import type { Located } from '../../src/kit/extend.ts';
 import { until, withTcp } from '../parts/listening.ts';
 import { type Nameserver, type Respond, rcode, rr, startNameservers } from '../parts/nameserver.ts';
@@ -208,6 +210,23 @@ test("SERVFAIL and silence are the name's own while others are answered, else no
     server.respond = () => ({ rcode: rcode.refused });
     assert.match(await words('well.test'), /^unknown .* says REFUSED/);
   }));
+
+test('a name that was asked when the time was over is not taken for silent, one that fails is', async () => {
+  const others = new OtherNames();
+  const how = (restMs: number, exchange: Exchange) => ({
+    servers: [{ address: '127.0.53.1', port: 53 }],
+    ask: async () => exchange,
+    ...{ types: ['A' as const], timeoutMs: 5000, others, signal: new AbortController().signal },
+    endsAt: performance.now() + restMs,
+  });
+  const began = performance.now();
+  const silent: Exchange = { kind: 'timeout', detail: 'no reply', sent: true };
+  others.answered('well.test.', began);
+  await others.askAnother('quiet.test.', how(0, silent));
+  assert.equal(others.answeredSince('quiet.test.', began), true);
+  await others.askAnother('quiet.test.', how(5000, silent));
+  assert.equal(others.answeredSince('quiet.test.', began), false);
+});
 
 test('a silent server does not keep the next one waiting for its end', () =>
   withServers([() => null, zone({ 'www.shop.test.': '192.0.2.1' })], async ({ lookup, at }) => {
